@@ -1,0 +1,24 @@
+/// Sizes that a receiver refuses to go past, checked before memory is taken or a view made. Told in PROTOCOL.md.
+public enum WireLimits {
+    /// One request on the control socket.
+    public static let controlRequestBytes = 64 << 10
+    /// One header part on any socket.
+    public static let headerBytes = 1 << 20
+    /// One message from a lossless client on the work socket.
+    public static let workRequestBytes = 64 << 10
+    /// What a subscriber may send to the live socket: a subscription with its topic.
+    public static let subscriptionBytes = 512
+    /// One payload part: a stack of frames or a result array.
+    public static let payloadBytes = 1 << 30
+    /// Parts of one message.
+    public static let parts = 256
+    /// Frames in one tile.
+    public static let framesPerTile = 1 << 16
+    /// Missing ranges that an accounting lists before it says that there are more.
+    public static let missingRanges = 4096
+    /// UDFs in one run, and the length of an id.
+    public static let udfsPerRun = 64
+    public static let identifierBytes = 128
+    /// Runs that a server keeps at a time.
+    public static let runs = 64
+}
