@@ -4,17 +4,69 @@ import PackageDescription
 let settings: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 
+// Rooms from the lowest to the highest; each may use those named behind it, and no room above it.
+let rooms: [(name: String, uses: [Target.Dependency])] = [
+    ("StemwireSystem", ["CStemwireSystem"]),
+    ("ZeroMQ", ["CLibzmq", "StemwireSystem"]),
+    ("MerlinProtocol", []),
+    ("StemwireKernels", ["CStemwireKernels", "MerlinProtocol"]),
+    ("StemwireProtocol", ["CLibxxhash", protobuf]),
+    ("StemwireUDF", ["MerlinProtocol", "StemwireKernels"]),
+    ("StemwireAcquisition", ["MerlinProtocol", "StemwireSystem"]),
+    (
+        "StemwireServer",
+        [
+            "ZeroMQ", "MerlinProtocol", "StemwireAcquisition", "StemwireKernels", "StemwireProtocol", "StemwireSystem",
+            "StemwireUDF", protobuf, .product(name: "Logging", package: "swift-log"),
+        ]
+    ),
+    (
+        "StemwireClient",
+        ["ZeroMQ", "MerlinProtocol", "StemwireKernels", "StemwireProtocol", "StemwireSystem", protobuf]
+    ),
+    ("MerlinSimulator", ["MerlinProtocol", "StemwireSystem"]),
+    (
+        "Stemwire",
+        [
+            "CLibpng", "MerlinProtocol", "MerlinSimulator", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
+            "StemwireProtocol", "StemwireServer", "StemwireSystem", "StemwireUDF",
+        ]
+    ),
+]
+
+// What a room's tests use beside the room itself and what it uses.
+let testsAlsoUse: [String: [Target.Dependency]] = [
+    "StemwireAcquisition": ["MerlinSimulator"],
+]
+
 let package = Package(
     name: "stemwire",
+    products: [.executable(name: "stemwire", targets: ["StemwireCommand"])]
+        + rooms.map { .library(name: $0.name, targets: [$0.name]) },
     dependencies: [
-        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.29.0"),
     ],
     targets: [
+        .systemLibrary(name: "CLibpng", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CLibxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CLibzmq", providers: [.apt(["libzmq3-dev"])]),
+        .target(name: "CStemwireKernels"),
         .target(name: "CStemwireSystem"),
-        .target(name: "StemwireSystem", dependencies: ["CStemwireSystem"], swiftSettings: settings),
-        .target(name: "StemwireProtocol", dependencies: ["CLibxxhash", protobuf], swiftSettings: settings),
-        .testTarget(name: "StemwireSystemTests", dependencies: ["StemwireSystem"], swiftSettings: settings),
-        .testTarget(name: "StemwireProtocolTests", dependencies: ["StemwireProtocol"], swiftSettings: settings),
+        .executableTarget(
+            name: "StemwireCommand",
+            dependencies: [
+                "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireServer", "StemwireUDF",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
     ]
+        + rooms.map { .target(name: $0.name, dependencies: $0.uses, swiftSettings: settings) }
+        + rooms.map { room in
+            .testTarget(
+                name: room.name + "Tests",
+                dependencies: [.byName(name: room.name)] + room.uses + testsAlsoUse[room.name, default: []],
+                swiftSettings: settings)
+        }
 )
