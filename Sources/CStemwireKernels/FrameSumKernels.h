@@ -1,0 +1,209 @@
+// The kernels per frame, over pixels, for pixels of one encoding: sums, sums over runs of pixels, moments. Included by
+// PixelKernels.h.
+//
+// They work on vectors of lanes, each added up in a vector of lanes twice as wide: the even and the odd lanes are the
+// two halves of the wide ones, so a vector costs a mask, a shift and two adds, and no shuffle.
+
+#if PIXEL_BITS <= 16
+#define LANES u16_vector
+#define LANE_BYTES 2
+#define WIDE u32_vector
+#define EVEN(v) ((u32_vector)(v) & 0xffff)
+#define ODD(v) ((u32_vector)(v) >> 16)
+#define LANES_PER_WIDE 2
+#define WIDE_PER_U64 2
+#elif PIXEL_BITS == 32
+#define LANES u32_vector
+#define LANE_BYTES 4
+#define WIDE u64_vector
+#define EVEN(v) ((u64_vector)(v) & 0xffffffff)
+#define ODD(v) ((u64_vector)(v) >> 32)
+#define LANES_PER_WIDE 2
+#define WIDE_PER_U64 1
+#else
+#define LANES u64_vector
+#define LANE_BYTES 8
+#define WIDE u64_vector
+#define EVEN(v) (v)
+#define ODD(v) ((v) ^ (v))
+#define LANES_PER_WIDE 1
+#define WIDE_PER_U64 1
+#endif
+
+#define LANE_COUNT (VECTOR_BYTES / LANE_BYTES)
+
+typedef PIXEL NAME(for_lanes) __attribute__((vector_size(sizeof(PIXEL) * LANE_COUNT), aligned(1), may_alias));
+
+static inline LANES NAME(load_lanes)(SOURCE p) {
+    return __builtin_convertvector(VECTOR_TO_NATIVE(*(const NAME(for_lanes) *)p), LANES);
+}
+
+// At most so many vectors are added up before the sums are taken into 64 bits. Largest intermediate value for 16-bit
+// lanes: 2 · 65535 · 128 · 129 / 2 < 2^32.
+#define VECTORS_PER_SEGMENT 128
+
+// The first `count` pixels at `p`, fewer than a vector has, and zeros. Reads nothing at or past `end`.
+static inline LANES NAME(load_some)(SOURCE p, size_t count, SOURCE end) {
+    if ((size_t)(end - p) >= LANE_COUNT) {
+        u8_vector keep = *(const u8_vector_any *)(leading_bytes + 64 - count * LANE_BYTES);
+        return NAME(load_lanes)(p) & (LANES)keep;
+    }
+    NAME(pixel) some[LANE_COUNT] = {0};
+    memcpy(some, p, count * sizeof(PIXEL));
+    return NAME(load_lanes)(some);
+}
+
+static inline u64_vector NAME(to_64_bits)(WIDE v) {
+#if PIXEL_BITS <= 16
+    return ((u64_vector)v & 0xffffffff) + ((u64_vector)v >> 32);
+#else
+    return v;
+#endif
+}
+
+// `prefetch` is a constant: whole frames are prefetched here, runs of a mask by their list.
+ALWAYS_INLINE u64_vector NAME(run_sum)(SOURCE p, size_t count, SOURCE end, int prefetch) {
+    u64_vector total = {0};
+    while (count > 0) {
+        size_t vectors = smaller(count / LANE_COUNT, VECTORS_PER_SEGMENT);
+        WIDE sum = {0};
+        for (size_t k = 0; k < vectors; k++, p += LANE_COUNT) {
+            if (prefetch) prefetch_far(p);
+            LANES v = NAME(load_lanes)(p);
+            sum += EVEN(v) + ODD(v);
+        }
+        count -= vectors * LANE_COUNT;
+        if (vectors < VECTORS_PER_SEGMENT && count > 0) {
+            LANES v = NAME(load_some)(p, count, end);
+            sum += EVEN(v) + ODD(v);
+            count = 0;
+        }
+        total += NAME(to_64_bits)(sum);
+    }
+    return total;
+}
+
+static void NAME(frame_sums)(const struct swk_stack *stack, uint64_t *sums) {
+    for (size_t f = 0; f < stack->frames; f++) {
+        SOURCE p = NAME(frame)(stack, f);
+        sums[f] = lanes_sum(NAME(run_sum)(p, stack->pixels, p + stack->pixels, 1));
+    }
+}
+
+// Prefetches the runs from `next` on, until PREFETCHED_BYTES of them lie ahead; returns the first one that
+// is not prefetched yet. `ahead` counts the bytes.
+static inline size_t NAME(prefetch_runs)(SOURCE frame, const struct swk_run *runs, size_t run_count, size_t next,
+                                         size_t *ahead) {
+    while (next < run_count && *ahead < PREFETCHED_BYTES) {
+        const u8_any *first = (const u8_any *)(frame + runs[next].start);
+        size_t bytes = runs[next].count * sizeof(PIXEL);
+        for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i);
+        __builtin_prefetch(first + bytes - 1);
+        *ahead += bytes;
+        next++;
+    }
+    return next;
+}
+
+static void NAME(masked_sums)(const struct swk_stack *stack, const struct swk_run *runs, size_t run_count,
+                              uint64_t *sums) {
+    for (size_t f = 0; f < stack->frames; f++) {
+        SOURCE p = NAME(frame)(stack, f);
+        SOURCE end = p + stack->pixels;
+        u64_vector total = {0};
+        size_t next = 0, ahead = 0;
+        for (size_t r = 0; r < run_count; r++) {
+            next = NAME(prefetch_runs)(p, runs, run_count, next, &ahead);
+            total += NAME(run_sum)(p + runs[r].start, runs[r].count, end, 0);
+            ahead -= runs[r].count * sizeof(PIXEL);
+        }
+        sums[f] = lanes_sum(total);
+    }
+}
+
+// Moments. The x of a pixel is the sum of
+//   (x of the segment) + LANE_COUNT · (index of the vector)   the same for all lanes: taken per segment, into `x`
+//   LANES_PER_WIDE · (wide lane) + (1 in odd lanes)           the same for all segments: taken at the end
+// Over the K vectors v_k of a segment, Σ k · v_k is K · Σ v_k − Σ_k (v_0 + … + v_k): adds in place of products.
+
+struct NAME(lane_moments) {
+    u64_vector sum;
+    u64_vector y;
+    u64_vector x;
+    u64_vector odd;
+    u64_vector lane;  // Σ of the upper of two 32-bit wide lanes in a 64-bit one
+};
+
+struct NAME(segment) {
+    WIDE sum;
+    WIDE odd;
+    WIDE running;  // Σ_k (v_0 + … + v_k)
+};
+
+static inline void NAME(add_vector)(struct NAME(segment) *segment, LANES v) {
+    WIDE odd = ODD(v);
+    segment->sum += EVEN(v) + odd;
+    segment->odd += odd;
+    segment->running += segment->sum;
+}
+
+static inline void NAME(add_segment)(struct NAME(lane_moments) *m, struct NAME(segment) segment, uint32_t vectors,
+                                     uint64_t y, uint64_t x) {
+    u64_vector sum = NAME(to_64_bits)(segment.sum);
+    WIDE vector_moment = segment.sum * vectors - segment.running;
+    m->sum += sum;
+    m->y += sum * y;
+    m->x += sum * x + NAME(to_64_bits)(vector_moment) * LANE_COUNT;
+    m->odd += NAME(to_64_bits)(segment.odd);
+#if PIXEL_BITS <= 16
+    m->lane += (u64_vector)segment.sum >> 32;
+#endif
+}
+
+static void NAME(moments)(const struct swk_stack *stack, const struct swk_run *runs, size_t run_count,
+                          struct swk_moments *moments) {
+    for (size_t f = 0; f < stack->frames; f++) {
+        SOURCE frame = NAME(frame)(stack, f);
+        SOURCE end = frame + stack->pixels;
+        struct NAME(lane_moments) m = {{0}, {0}, {0}, {0}, {0}};
+        size_t next = 0, ahead = 0;
+        for (size_t r = 0; r < run_count; r++) {
+            next = NAME(prefetch_runs)(frame, runs, run_count, next, &ahead);
+            ahead -= runs[r].count * sizeof(PIXEL);
+            SOURCE p = frame + runs[r].start;
+            size_t count = runs[r].count;
+            uint64_t x = runs[r].x;
+            while (count > 0) {
+                size_t vectors = smaller(count / LANE_COUNT, VECTORS_PER_SEGMENT);
+                struct NAME(segment) segment = {{0}, {0}, {0}};
+                for (size_t k = 0; k < vectors; k++, p += LANE_COUNT) {
+                    NAME(add_vector)(&segment, NAME(load_lanes)(p));
+                }
+                count -= vectors * LANE_COUNT;
+                if (vectors < VECTORS_PER_SEGMENT && count > 0) {
+                    NAME(add_vector)(&segment, NAME(load_some)(p, count, end));
+                    vectors++;
+                    count = 0;
+                }
+                NAME(add_segment)(&m, segment, (uint32_t)vectors, runs[r].y, x);
+                x += vectors * LANE_COUNT;
+            }
+        }
+        // 64-bit lane j holds wide lane j, or 2j and, in its upper half, 2j + 1.
+        uint64_t lane = lanes_sum(m.lane);
+        for (size_t j = 0; j < VECTOR_BYTES / 8; j++) lane += WIDE_PER_U64 * j * m.sum[j];
+        moments[f].sum = lanes_sum(m.sum);
+        moments[f].y = lanes_sum(m.y);
+        moments[f].x = lanes_sum(m.x) + LANES_PER_WIDE * lane + lanes_sum(m.odd);
+    }
+}
+
+#undef LANES
+#undef LANE_BYTES
+#undef LANE_COUNT
+#undef WIDE
+#undef EVEN
+#undef ODD
+#undef LANES_PER_WIDE
+#undef WIDE_PER_U64
+#undef VECTORS_PER_SEGMENT

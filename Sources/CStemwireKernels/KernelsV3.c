@@ -1,0 +1,19 @@
+// x86-64-v3 (AVX2). Compiled for it by attribute, so that the package needs no unsafe flags; called only where it
+// runs.
+
+#include "Tables.h"
+
+#if defined(__x86_64__)
+
+#include <string.h>
+
+#pragma clang attribute push(__attribute__((target("arch=x86-64-v3"), min_vector_width(256))), apply_to = function)
+
+#define VECTOR_BYTES 32
+#define LEVEL_TABLE swk_v3
+#define LEVEL_NAME "v3"
+#include "KernelsOfLevel.h"
+
+#pragma clang attribute pop
+
+#endif
