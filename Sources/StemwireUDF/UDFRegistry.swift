@@ -1,0 +1,55 @@
+/// The UDFs that may be asked for by name.
+public struct UDFRegistry: Sendable {
+    /// A UDF by name, whatever its type.
+    public struct Entry: Sendable {
+        public let name: String
+        public let version: Int
+        /// The parameters with their defaults.
+        public let parameters: [ParameterListing]
+        let make: @Sendable (UDFRequest, UDFMeta) throws(UDFError) -> (udf: any UDF, parameters: ParameterValue)
+
+        init<Function: UDF>(_ type: Function.Type) {
+            name = Function.name
+            version = Function.version
+            parameters = Function.parameters
+            make = { request, meta throws(UDFError) in
+                let parameters = try Function.decodeParameters(request.parameters, id: request.id)
+                let udf = try Function.make(parameters, meta, id: request.id)
+                return (udf, try parameters.parameterValue())
+            }
+        }
+    }
+
+    private var entriesByName: [String: Entry] = [:]
+
+    /// No UDFs.
+    public init() {}
+
+    /// The known UDFs, by name.
+    public var entries: [Entry] { entriesByName.values.sorted { $0.name < $1.name } }
+
+    /// The UDF of this name.
+    public subscript(name: String) -> Entry? { entriesByName[name] }
+
+    /// Adds a UDF.
+    ///
+    /// - Throws: `UDFError` when its name is taken, or is not made of letters, digits, `_`, `-` and `.`.
+    public mutating func add<Function: UDF>(_ type: Function.Type) throws(UDFError) {
+        guard !Function.name.isEmpty, Function.name.utf8.allSatisfy(isNameByte) else {
+            throw UDFError(
+                .badDeclaration, "the UDF name \"\(Function.name)\" is not made of letters, digits, '_', '-' and '.'")
+        }
+        guard entriesByName.updateValue(Entry(type), forKey: Function.name) == nil else {
+            throw UDFError(.badDeclaration, udf: Function.name, "there are two UDFs of this name")
+        }
+    }
+
+    /// The registry with one UDF more.
+    ///
+    /// - Throws: As `add(_:)`.
+    public func adding<Function: UDF>(_ type: Function.Type) throws(UDFError) -> UDFRegistry {
+        var registry = self
+        try registry.add(type)
+        return registry
+    }
+}
