@@ -1,0 +1,145 @@
+import Glibc
+import StemwireSystem
+import Synchronization
+
+/// The fixed memory that frames are received into and handed on from, without a copy.
+///
+/// The memory is a slab of slots. One `RingWriter` fills slots with the verbatim stream and publishes parts of them as
+/// tiles; whoever gets a tile holds its slot until it releases it. A slot without holders is free and is the next to be
+/// filled. All methods may be called from any thread; none blocks or takes a lock.
+public final class FrameRing: Sendable {
+    public struct Configuration: Sendable, Hashable {
+        /// Memory for frames.
+        public var totalBytes: Int
+        /// Memory of one slot; at least one message. A ring makes its slots larger by itself when it must.
+        public var slotBytes: Int
+        /// Memory that may be kept filled for later look-ups by `lookup(generation:position:)`; given up when needed.
+        public var retainedBytes: Int
+        /// Tiles in a slot, at most.
+        public var tilesPerSlot: Int
+
+        public init(
+            totalBytes: Int = 256 << 20, slotBytes: Int = 1 << 20, retainedBytes: Int = 0, tilesPerSlot: Int = 64
+        ) {
+            self.totalBytes = totalBytes
+            self.slotBytes = slotBytes
+            self.retainedBytes = retainedBytes
+            self.tilesPerSlot = tilesPerSlot
+        }
+    }
+
+    /// The smallest number of slots: one being filled while the one before is read.
+    public static let minimumSlots = 2
+
+    public let configuration: Configuration
+    // Reached from all threads; its parts are atomics, or written by one thread before they are published by one.
+    nonisolated(unsafe) let core: UnsafeMutablePointer<RingCore>
+    private let hasWriter = Atomic<Bool>(false)
+
+    /// Reserves the memory; it is taken from the system when it is first written to.
+    ///
+    /// - Throws: `SystemError` when there is not so much memory.
+    public init(_ configuration: Configuration = Configuration()) throws(SystemError) {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let slotBytes = (max(configuration.slotBytes, page) + page - 1) / page * page
+        let slotCount = max(Self.minimumSlots, configuration.totalBytes / slotBytes)
+        let slabBytes = slotCount * slotBytes
+        let tilesPerSlot = max(1, configuration.tilesPerSlot)
+        guard slotCount <= Int(Int32.max),
+            let slab = mmap(nil, slabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+            slab != MAP_FAILED
+        else { throw SystemError(operation: "reserve \(slabBytes >> 20) MiB for frames") }
+        self.configuration = configuration
+        core = .allocate(capacity: 1)
+        core.initialize(
+            to: RingCore(
+                slotBytes: slotBytes, slotCount: slotCount, tilesPerSlot: tilesPerSlot, slab: slab, slabBytes: slabBytes))
+        for index in 0..<slotCount {
+            (core.pointee.slots + index).initialize(to: RingSlot(index: Int32(index), core: core))
+        }
+        core.pointee.fillFreeList(count: slotCount)
+    }
+
+    deinit {
+        // A tile still held (say, in a message queue) keeps its memory: better to leak it than to pull it away.
+        guard core.pointee.freeCount.load(ordering: .acquiring) == core.pointee.slotCount.load(ordering: .relaxed)
+        else { return }
+        munmap(core.pointee.slab, core.pointee.slabBytes)
+        core.pointee.slots.deinitialize(count: core.pointee.capacity)
+        core.pointee.slots.deallocate()
+        core.pointee.tiles.deallocate()
+        core.deinitialize(count: 1)
+        core.deallocate()
+    }
+
+    /// Slots, filled or free.
+    public var slotCount: Int { core.pointee.slotCount.load(ordering: .relaxed) }
+    public var slotBytes: Int { core.pointee.slotBytes.load(ordering: .relaxed) }
+    /// Slots that nobody holds. A glance while the ring is in use.
+    public var freeSlots: Int { max(0, core.pointee.freeCount.load(ordering: .acquiring)) }
+    /// Slots that the writer, retention or a consumer holds. A glance while the ring is in use.
+    public var heldSlots: Int {
+        (0..<slotCount).count { core.pointee.slots[$0].references.load(ordering: .relaxed) > 0 }
+    }
+    /// Tiles that can be in flight at once.
+    public var maximumTiles: Int { core.pointee.capacity * core.pointee.tilesPerSlot }
+
+    /// The ring's one writer. To be asked for once at a time: the writer before must be gone.
+    public func makeWriter() -> RingWriter {
+        precondition(!hasWriter.exchange(true, ordering: .acquiringAndReleasing), "a frame ring has one writer")
+        return RingWriter(ring: self)
+    }
+
+    func writerIsGone() { hasWriter.store(false, ordering: .releasing) }
+
+    // MARK: Holding and releasing
+
+    /// Gives up the hold on a tile's slot. Once for every tile event taken from a queue, and every tile looked up.
+    public func release(_ tile: Tile) {
+        RingCore.release(core.pointee.slots + tile.slot)
+    }
+
+    /// Adds a hold on the slot of a tile that the caller holds.
+    public func retain(_ tile: Tile) {
+        let before = core.pointee.slots[tile.slot].references.wrappingAdd(1, ordering: .relaxed).oldValue
+        precondition(before > 0, "a tile that nobody holds cannot be retained")
+    }
+
+    /// The pointer that `releaseCallback` takes to give up the hold on a tile's slot. It stays valid while the tile is
+    /// held, even if the ring goes first.
+    public func releaseHint(_ tile: Tile) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(core.pointee.slots + tile.slot)
+    }
+
+    /// Releases a tile by its hint; has the form of libzmq's free callback (data, hint). Any thread, never blocks.
+    public static let releaseCallback: @convention(c) (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?) -> Void = {
+        _, hint in
+        guard let hint else { return }
+        RingCore.release(hint.assumingMemoryBound(to: RingSlot.self))
+    }
+
+    /// Finds a frame that is still in the ring.
+    ///
+    /// - Returns: the tile that contains it, held for the caller, who must release it; nil if it is not there, or in a
+    ///   tile that has not been published yet.
+    /// - Complexity: linear in the number of slots, a few nanoseconds each.
+    public func lookup(generation: UInt64, position: Int) -> Tile? {
+        let core = core
+        for index in 0..<slotCount {
+            let slot = core.pointee.slots + index
+            guard slot.pointee.tileCount.load(ordering: .acquiring) > 0,
+                slot.pointee.firstPosition.load(ordering: .relaxed) <= position,
+                slot.pointee.endPosition.load(ordering: .relaxed) > position,
+                core.pointee.tryRetain(index)
+            else { continue }
+            // Held now, so that what the table says stays true.
+            let count = Int(slot.pointee.tileCount.load(ordering: .acquiring))
+            for entry in 0..<count {
+                let tile = core.pointee.tiles[index * core.pointee.tilesPerSlot + entry]
+                if tile.generation == generation, tile.positions.contains(position) { return tile }
+            }
+            RingCore.release(slot)
+        }
+        return nil
+    }
+}
