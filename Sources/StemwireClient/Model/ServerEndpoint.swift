@@ -1,0 +1,72 @@
+/// Where an acquisition server's control socket is: host and port.
+public struct ServerEndpoint: Sendable, Hashable, CustomStringConvertible {
+    public static let defaultControlPort = 7400
+
+    /// A name or a number; an IPv6 number without its brackets.
+    public let host: String
+    public let controlPort: Int
+
+    /// Reads `tcp://HOST:PORT`, `stemwire://HOST[:PORT]` or `HOST[:PORT]`; the port is 7400 unless given, an IPv6
+    /// number stands in brackets.
+    public init(_ text: String) throws(ConnectError) {
+        var rest = text[...]
+        if let scheme = rest.firstRange(of: "://") {
+            let name = rest[..<scheme.lowerBound]
+            guard name == "tcp" || name == "stemwire" else {
+                throw .badEndpoint(text, why: "\(name):// is no way to reach a Stemwire server")
+            }
+            rest = rest[scheme.upperBound...]
+        }
+        if rest.last == "/" { rest.removeLast() }
+        var port = String(ServerEndpoint.defaultControlPort)
+        if rest.first == "[" {
+            guard let end = rest.firstIndex(of: "]") else { throw .badEndpoint(text, why: "the bracket is not closed") }
+            host = String(rest[rest.index(after: rest.startIndex)..<end])
+            let behind = rest[rest.index(after: end)...]
+            guard behind.isEmpty || behind.first == ":" else {
+                throw .badEndpoint(text, why: "behind the bracket comes a colon and the port")
+            }
+            if !behind.isEmpty { port = String(behind.dropFirst()) }
+        } else {
+            let pieces = rest.split(separator: ":", omittingEmptySubsequences: false)
+            guard pieces.count <= 2 else { throw .badEndpoint(text, why: "an IPv6 number stands in [brackets]") }
+            host = String(pieces[0])
+            if pieces.count == 2 { port = String(pieces[1]) }
+        }
+        let allowed = host.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"),
+                UInt8(ascii: ":"), UInt8(ascii: "%"):
+                true
+            default: false
+            }
+        }
+        guard (1...253).contains(host.utf8.count), allowed else {
+            throw .badEndpoint(text, why: "“\(host)” is no host name or address")
+        }
+        guard let number = Int(port), (1...65535).contains(number), port.utf8.first != UInt8(ascii: "+") else {
+            throw .badEndpoint(text, why: "a port is a number from 1 to 65535")
+        }
+        controlPort = number
+    }
+
+    var isIPv6: Bool { host.contains(":") }
+
+    /// The ZeroMQ endpoint of one of the server's ports.
+    func address(port: Int) -> String { isIPv6 ? "tcp://[\(host)]:\(port)" : "tcp://\(host):\(port)" }
+
+    public var description: String { address(port: controlPort) }
+}
+
+extension Substring {
+    /// The first place where `text` stands; a few lines here save the client a dependency on Foundation.
+    fileprivate func firstRange(of text: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
+            start = index(after: start)
+        }
+        return nil
+    }
+}

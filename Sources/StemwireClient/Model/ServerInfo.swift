@@ -1,0 +1,79 @@
+import StemwireProtocol
+
+/// A server as it introduced itself.
+public struct ServerInfo: Sendable {
+    /// Version of the protocol that both sides speak.
+    public let version: UInt32
+    /// Name and version of the server's program.
+    public let server: String
+    /// Names the server process: another one after each start.
+    public let session: [UInt8]
+    /// What its detector is called in topics.
+    public let source: String
+    public let livePort: Int
+    public let workPort: Int
+    /// Names of the UDFs that it can run.
+    public let udfs: [String]
+    /// Its state when it introduced itself.
+    public let status: WireStatus
+
+    init(_ welcome: WireWelcome) throws(MalformedMessage) {
+        version = welcome.version
+        server = welcome.server
+        session = Array(welcome.session)
+        source = welcome.directory.source
+        guard (1...64).contains(session.count), Topic.isValidSegment(source) else {
+            throw MalformedMessage("a WELCOME without session or with the impossible source “\(source)”")
+        }
+        guard let live = Self.port(welcome.directory.livePort), let work = Self.port(welcome.directory.workPort) else {
+            throw MalformedMessage(
+                "a WELCOME with the ports \(welcome.directory.livePort) and \(welcome.directory.workPort)")
+        }
+        livePort = live
+        workPort = work
+        udfs = welcome.directory.udfs
+        status = welcome.status
+    }
+
+    private static func port(_ value: UInt32) -> Int? { (1...65535).contains(value) ? Int(value) : nil }
+}
+
+/// What a status says about acquisitions and the detector, checked.
+struct StatusDigest: Sendable {
+    let state: ServerState
+    let source: String
+    let isDetectorConnected: Bool
+    let reason: String
+    /// Generation of the newest acquisition; 0 when there was none.
+    let newest: UInt64
+    /// Those of the last two acquisitions that are over.
+    let ends: [AcquisitionEnd]
+    let malformed: Int
+
+    init(_ wire: WireStatus) {
+        state = ServerState(rawValue: wire.state)
+        source = wire.detector.source
+        isDetectorConnected = wire.detector.dataConnected
+        reason = wire.detector.reason
+        var newest: UInt64 = 0
+        var ends: [AcquisitionEnd] = []
+        var malformed = 0
+        let told = [
+            wire.hasPreviousAcquisition ? wire.previousAcquisition : nil, wire.hasAcquisition ? wire.acquisition : nil,
+        ]
+        for acquisition in told.compactMap({ $0 }) {
+            newest = max(newest, acquisition.generation)
+            do throws(MalformedMessage) {
+                if let end = try AcquisitionEnd(acquisition) { ends.append(end) }
+            } catch {
+                malformed += 1
+            }
+        }
+        self.newest = newest
+        self.ends = ends
+        self.malformed = malformed
+    }
+
+    /// Whether no detector can be expected to send.
+    var nobodySends: Bool { state == .disconnected || (!isDetectorConnected && state != .acquiring) }
+}

@@ -1,0 +1,137 @@
+import StemwireProtocol
+import ZeroMQ
+
+/// A socket to one server on a reactor, with what waits to be sent and the state of its connection.
+///
+/// Nothing is queued for a server that is away: what was not sent when the connection breaks is dropped, so that no request
+/// is done long after its caller gave it up. The owner sends again what still matters.
+///
+/// Threading: the reactor's thread only. Closed by ``close()``.
+final class Link {
+    /// What happens to the connection.
+    enum Change: Sendable, Equatable {
+        /// A connection stands, but who is there is not known yet.
+        case reached
+        /// Connecting failed; it goes on.
+        case notReached
+        /// Messages flow from now on.
+        case connected
+        /// The connection broke; it is made anew.
+        case lost
+        /// Somebody is there who cannot be spoken to: why.
+        case refused(String)
+    }
+
+    struct Handlers {
+        let message: ([ReceivedPart]) -> Void
+        let change: (Change) -> Void
+        let malformed: () -> Void
+    }
+
+    let address: String
+    private(set) var isConnected = false
+    private let socket: Socket
+    private let reactor: Reactor
+    private let handlers: Handlers
+    private var watch: WatchToken?
+    private var outbox: [Parts] = []
+    /// Messages taken in one turn of the reactor; what is left makes it come back.
+    private static let turn = 64
+    private static let outboxLimit = 4096
+
+    /// A message of copied parts.
+    typealias Parts = [[UInt8]]
+
+    init(
+        _ kind: Socket.Kind, to address: String, isIPv6: Bool, in context: Context, on reactor: Reactor,
+        receiveHighWaterMark: Int, handlers: Handlers
+    ) throws(ZMQError) {
+        self.address = address
+        self.reactor = reactor
+        self.handlers = handlers
+        socket = try Socket(kind, in: context) { options in
+            options.linger = .zero
+            options.receiveHighWaterMark = receiveHighWaterMark
+            options.maxMessageSize = WireLimits.payloadBytes
+            options.heartbeatInterval = .seconds(1)
+            options.heartbeatTimeout = .seconds(5)
+            options.reconnectInterval = .milliseconds(50)
+            options.reconnectIntervalMaximum = .seconds(1)
+            options.ipv6 = isIPv6
+            if kind == .dealer { options.immediate = true }
+        }
+    }
+
+    /// Begins to connect.
+    func open(subscribingTo topics: [String] = []) throws(ZMQError) {
+        try reactor.monitor(socket) { [self] event in observe(event) }
+        for topic in topics { try socket.subscribe(topic) }
+        watch = reactor.watch(socket) { [self] events in
+            if events.contains(.writable) { flush() }
+            if events.contains(.readable) { receive() }
+        }
+        try socket.connect(address)
+    }
+
+    func send(_ parts: [[UInt8]]) {
+        guard outbox.count < Self.outboxLimit else { return }
+        outbox.append(parts)
+        flush()
+    }
+
+    /// Ends subscriptions before the socket goes, so that the server hears of it at once.
+    func close(unsubscribingFrom topics: [String] = []) {
+        for topic in topics { try? socket.unsubscribe(topic) }
+        outbox.removeAll()
+        socket.close()
+        watch = nil
+    }
+
+    private func flush() {
+        var sent = 0
+        defer {
+            outbox.removeFirst(sent)
+            if let watch { reactor.change(watch, to: outbox.isEmpty ? .readable : [.readable, .writable]) }
+        }
+        for parts in outbox {
+            var message = Multipart()
+            for part in parts { message.append(copying: part) }
+            do throws(ZMQError) {
+                guard try socket.trySend(&message) else { return }
+            } catch {
+                // The peer went away in the middle, or the socket is closed: this message is lost in either case.
+            }
+            sent += 1
+        }
+    }
+
+    private func receive() {
+        for _ in 0..<Self.turn where socket.isOpen {
+            do throws(ZMQError) {
+                guard let parts = try socket.tryReceive(limit: WireLimits.parts) else { return }
+                handlers.message(parts)
+            } catch {
+                guard error.code == .tooManyParts else { return }
+                handlers.malformed()
+            }
+        }
+    }
+
+    private func observe(_ event: MonitorEvent) {
+        guard socket.isOpen else { return }
+        switch event {
+        case .connected: handlers.change(.reached)
+        case .connectRetried where !isConnected: handlers.change(.notReached)
+        case .handshakeSucceeded:
+            isConnected = true
+            handlers.change(.connected)
+        case .disconnected, .handshakeFailed(_, .interrupted):
+            isConnected = false
+            outbox.removeAll()
+            handlers.change(.lost)
+        case .handshakeFailed(_, let failure):
+            handlers.change(.refused(failure.description))
+        default: break
+        }
+    }
+}

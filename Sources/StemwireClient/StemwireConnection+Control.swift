@@ -1,0 +1,224 @@
+import StemwireProtocol
+import ZeroMQ
+
+/// How an acquisition is to be triggered.
+public enum TriggerMode: String, Sendable, Hashable, CaseIterable {
+    /// By ``StemwireConnection/trigger(deadline:)``.
+    case soft
+    /// By the detector itself, at once.
+    case `internal`
+}
+
+/// One UDF of a run.
+public struct UDFSelection: Sendable, Hashable {
+    /// Unique in its run; empty: the name.
+    public var id: String
+    public var name: String
+    /// As on the command line: `["cy": "128", "r": "30"]`.
+    public var parameters: [String: String]
+
+    public init(_ name: String, id: String = "", parameters: [String: String] = [:]) {
+        self.id = id
+        self.name = name
+        self.parameters = parameters
+    }
+}
+
+/// A command was done.
+public struct CommandResult: Sendable, Hashable {
+    /// Frames placed so far in the acquisition concerned.
+    public let framesPlaced: Int
+    public let generation: UInt64
+    /// The server's state before and after the command.
+    public let stateBefore: ServerState
+    public let stateAfter: ServerState
+}
+
+/// Requests. Each waits for its reply, `deadline` at most, and throws ``ControlFailure``: the server's, the detector's, or
+/// `noReply` when the deadline has passed; the connection is as good as before then. Several may be under way at a time.
+extension StemwireConnection {
+    /// Sends any request of the protocol. An empty id is filled in by a random one.
+    public func request(
+        _ request: WireRequest, deadline: Duration = .seconds(5)
+    ) async throws(ControlFailure) -> ControlReply {
+        try await core.request(request, deadline: deadline).get()
+    }
+
+    /// The state of server, detector, acquisitions, ring and runs.
+    public func status(deadline: Duration = .seconds(5)) async throws(ControlFailure) -> WireStatus {
+        var wire = WireRequest()
+        wire.status = WireStatusRequest()
+        return try await ask(wire, deadline) { if case .status(let status)? = $0.wire.kind { status } else { nil } }
+    }
+
+    /// Ports, topics and UDFs of the server.
+    public func directory(deadline: Duration = .seconds(5)) async throws(ControlFailure) -> WireDirectory {
+        var wire = WireRequest()
+        wire.directory = WireDirectoryRequest()
+        return try await ask(wire, deadline) { if case .directory(let found)? = $0.wire.kind { found } else { nil } }
+    }
+
+    /// Present results of an acquisition; nil stands for all channels, and for the acquisition that runs or ran last.
+    public func snapshot(
+        run: String? = nil, udf: String? = nil, channel: String? = nil, acquisition: AcquisitionUUID? = nil,
+        deadline: Duration = .seconds(5)
+    ) async throws(ControlFailure) -> ResultSnapshot {
+        var wire = ChannelFilter(run: run, udf: udf, channel: channel).request
+        if let acquisition { wire.snapshot.acquisition = .init(acquisition.bytes) }
+        let reply = try await request(wire, deadline: deadline)
+        guard case .snapshot(let snapshot)? = reply.wire.kind else { throw Self.unexpected(reply) }
+        do throws(MalformedMessage) {
+            return try ResultSnapshot(
+                snapshot, payloads: reply.payloads[...], verifiesChecksums: core.options.verifiesChecksums)
+        } catch {
+            throw ControlFailure(.unexpectedReply, error.description)
+        }
+    }
+
+    // MARK: Detector
+
+    /// The value of a detector variable, such as `COUNTERDEPTH`.
+    public func detectorGet(
+        _ name: String, deadline: Duration = .seconds(5)
+    ) async throws(ControlFailure) -> String {
+        var wire = WireRequest()
+        wire.detector.get = name
+        return try await ask(wire, deadline) { if case .detector(let reply)? = $0.wire.kind { reply.value } else { nil } }
+    }
+
+    /// Sets a detector variable.
+    public func detectorSet(
+        _ name: String, to value: String, deadline: Duration = .seconds(5)
+    ) async throws(ControlFailure) {
+        var wire = WireRequest()
+        wire.detector.set.name = name
+        wire.detector.set.value = value
+        try await ask(wire, deadline) { if case .detector? = $0.wire.kind { () } else { nil } }
+    }
+
+    /// Has the detector do a command, such as `SOFTTRIGGER`.
+    public func detectorCommand(
+        _ name: String, deadline: Duration = .seconds(5)
+    ) async throws(ControlFailure) {
+        var wire = WireRequest()
+        wire.detector.cmd = name
+        try await ask(wire, deadline) { if case .detector? = $0.wire.kind { () } else { nil } }
+    }
+
+    /// Sets what is given and has the detector wait for its trigger.
+    ///
+    /// - Parameters:
+    ///   - navShape: of the scan, slow axis first, -1 as a placeholder; nil: as the server was told.
+    ///   - frames: to be acquired; nil: as the detector is set.
+    ///   - trigger: nil: as the detector is set.
+    @discardableResult
+    public func arm(
+        navShape: [Int]? = nil, frames: Int? = nil, trigger: TriggerMode? = nil, deadline: Duration = .seconds(5)
+    ) async throws(ControlFailure) -> CommandResult {
+        var wire = WireRequest()
+        wire.arm = WireArmRequest()
+        for axis in navShape ?? [] {
+            guard let number = Int32(exactly: axis), number == -1 || number > 0 else {
+                throw ControlFailure(.invalidArgument, "a scan of \(navShape ?? []) cannot be: axes are 1 or more, or -1")
+            }
+            wire.arm.navShape.append(number)
+        }
+        if let frames {
+            guard frames > 0 else {
+                throw ControlFailure(.invalidArgument, "\(frames) frames cannot be acquired: 1 or more")
+            }
+            wire.arm.frames = UInt64(frames)
+        }
+        wire.arm.trigger = trigger?.rawValue ?? ""
+        return try await command(wire, deadline)
+    }
+
+    /// Triggers an armed detector by software.
+    @discardableResult
+    public func trigger(deadline: Duration = .seconds(5)) async throws(ControlFailure) -> CommandResult {
+        var wire = WireRequest()
+        wire.trigger = WireTriggerRequest()
+        return try await command(wire, deadline)
+    }
+
+    /// Stops the acquisition; frames on their way still count.
+    @discardableResult
+    public func stop(deadline: Duration = .seconds(5)) async throws(ControlFailure) -> CommandResult {
+        var wire = WireRequest()
+        wire.stop = WireStopRequest()
+        return try await command(wire, deadline)
+    }
+
+    /// Ends the acquisition at once.
+    @discardableResult
+    public func abort(deadline: Duration = .seconds(5)) async throws(ControlFailure) -> CommandResult {
+        var wire = WireRequest()
+        wire.abort = WireAbortRequest()
+        return try await command(wire, deadline)
+    }
+
+    // MARK: Runs
+
+    /// Starts a run of UDFs on the next acquisition, or acquisitions.
+    ///
+    /// - Parameters:
+    ///   - run: its name; nil: the server makes one.
+    ///   - acquisitions: how many to run on; nil: until stopped.
+    ///   - joinCurrent: whether to take part in the acquisition that runs, from now on.
+    /// - Returns: the run's name.
+    public func startRun(
+        _ udfs: [UDFSelection], run: String? = nil, acquisitions: Int? = nil, joinCurrent: Bool = false,
+        deadline: Duration = .seconds(5)
+    ) async throws(ControlFailure) -> String {
+        var wire = WireRequest()
+        wire.startRun.run = run ?? ""
+        wire.startRun.udfs = udfs.map { udf in
+            var selection = WireUdfRequest()
+            selection.id = udf.id
+            selection.name = udf.name
+            selection.parameters = udf.parameters
+            return selection
+        }
+        wire.startRun.acquisitions = UInt32(clamping: acquisitions ?? 0)
+        wire.startRun.joinCurrent = joinCurrent
+        return try await ask(wire, deadline) { if case .runStarted(let run)? = $0.wire.kind { run.run } else { nil } }
+    }
+
+    @discardableResult
+    public func stopRun(_ run: String, deadline: Duration = .seconds(5)) async throws(ControlFailure) -> CommandResult {
+        var wire = WireRequest()
+        wire.stopRun.run = run
+        return try await command(wire, deadline)
+    }
+
+    public func listRuns(deadline: Duration = .seconds(5)) async throws(ControlFailure) -> [WireRunStatus] {
+        var wire = WireRequest()
+        wire.listRuns = WireListRunsRequest()
+        return try await ask(wire, deadline) { if case .runList(let list)? = $0.wire.kind { list.runs } else { nil } }
+    }
+
+    // MARK: Details
+
+    private func ask<Value>(
+        _ wire: WireRequest, _ deadline: Duration, _ read: (ControlReply) -> Value?
+    ) async throws(ControlFailure) -> Value {
+        let reply = try await request(wire, deadline: deadline)
+        guard let value = read(reply) else { throw Self.unexpected(reply) }
+        return value
+    }
+
+    private func command(_ wire: WireRequest, _ deadline: Duration) async throws(ControlFailure) -> CommandResult {
+        try await ask(wire, deadline) { reply in
+            guard case .done(let done)? = reply.wire.kind else { return nil }
+            return CommandResult(
+                framesPlaced: WireReading.count(done.framesPlaced), generation: done.generation,
+                stateBefore: reply.stateBefore, stateAfter: reply.stateAfter)
+        }
+    }
+
+    private static func unexpected(_ reply: ControlReply) -> ControlFailure {
+        ControlFailure(
+            .unexpectedReply, "the reply is of another kind than was asked for; client and server may differ in version",
+            stateBefore: reply.stateBefore, stateAfter: reply.stateAfter)
+    }
+}

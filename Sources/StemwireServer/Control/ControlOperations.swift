@@ -1,0 +1,258 @@
+import StemwireAcquisition
+import StemwireKernels
+import StemwireProtocol
+import StemwireSystem
+import StemwireUDF
+import Synchronization
+
+/// Does what control requests ask: looks things up, passes commands to the detector, starts and stops runs.
+final class ControlOperations: ControlHandling {
+    private let configuration: ServerConfiguration
+    private let session: [UInt8]
+    private let table: RunTable
+    private let receiver: MerlinReceiver
+    private let detector: DetectorControl
+    private let shape: RequestedShape
+    private let status: StatusReport
+    private let livePort: Int
+    private let workPort: Int
+    /// Known once the control socket is bound, before the first request.
+    let controlPort = Atomic<Int>(0)
+
+    init(
+        configuration: ServerConfiguration, session: [UInt8], table: RunTable, receiver: MerlinReceiver,
+        detector: DetectorControl, shape: RequestedShape, status: StatusReport, livePort: Int, workPort: Int
+    ) {
+        self.configuration = configuration
+        self.session = session
+        self.table = table
+        self.receiver = receiver
+        self.detector = detector
+        self.shape = shape
+        self.status = status
+        self.livePort = livePort
+        self.workPort = workPort
+    }
+
+    func answer(_ request: WireRequest, deadline: ContinuousClock.Instant) async -> ControlAnswer {
+        let before = status.state
+        var answer = await perform(request, deadline: deadline)
+        answer.reply.stateBefore = before
+        answer.reply.stateAfter = status.state
+        return answer
+    }
+
+    private func perform(_ request: WireRequest, deadline: ContinuousClock.Instant) async -> ControlAnswer {
+        guard ProtocolVersion.agreed(minimum: request.version, maximum: request.version) != nil else {
+            return .failure(
+                .unsupportedVersion,
+                "the request is of version \(request.version); this server speaks \(ProtocolVersion.current)")
+        }
+        var reply = WireReply()
+        switch request.kind {
+        case .hello(let hello):
+            return welcome(hello)
+        case .status:
+            reply.status = status.wire()
+        case .directory:
+            reply.directory = directory()
+        case .listRuns:
+            reply.runList.runs = status.runs()
+        case .snapshot(let wanted):
+            return snapshot(wanted)
+        case .startRun(let run):
+            return start(run)
+        case .stopRun(let run):
+            guard table.stop(name: run.run) else { return .failure(.notFound, "there is no run \"\(run.run)\"") }
+            reply.done = done()
+        case .detector(let wanted):
+            return await detectorRequest(wanted, deadline)
+        case .arm(let arm):
+            return await self.arm(arm, deadline)
+        case .trigger:
+            return await command("SOFTTRIGGER", deadline) {}
+        case .stop:
+            return await command("STOPACQUISITION", deadline) { [receiver] in receiver.didStop() }
+        case .abort:
+            return await command("ABORT", deadline) { [receiver] in receiver.didAbort() }
+        case nil:
+            return .failure(.unknownRequest, "the request has no kind, or one that this server does not know")
+        }
+        return ControlAnswer(reply: reply)
+    }
+
+    // MARK: Looking things up
+
+    private func welcome(_ hello: WireHello) -> ControlAnswer {
+        guard let version = ProtocolVersion.agreed(minimum: hello.versionMin, maximum: hello.versionMax) else {
+            return .failure(
+                .unsupportedVersion,
+                "the client speaks versions \(hello.versionMin) to \(hello.versionMax), this server \(ProtocolVersion.current)")
+        }
+        var welcome = WireWelcome()
+        welcome.version = version
+        welcome.server = AcquisitionServer.version
+        welcome.session = .init(session)
+        welcome.clock = WallClock.nanoseconds()
+        welcome.directory = directory()
+        welcome.status = status.wire()
+        var reply = WireReply()
+        reply.welcome = welcome
+        return ControlAnswer(reply: reply)
+    }
+
+    private func directory() -> WireDirectory {
+        var directory = WireDirectory()
+        directory.source = configuration.sourceName
+        directory.controlPort = UInt32(controlPort.load(ordering: .acquiring))
+        directory.livePort = UInt32(livePort)
+        directory.workPort = UInt32(workPort)
+        let source = configuration.sourceName
+        directory.topics = [
+            Topic.acquisition(source: source), .tile(source: source), .results(source: source), .event(source: source),
+        ].map(\.text)
+        directory.udfs = configuration.registry.entries.map(\.name)
+        return directory
+    }
+
+    private func snapshot(_ wanted: WireSnapshotRequest) -> ControlAnswer {
+        let records = table.acquisitions
+        let id = [UInt8](wanted.acquisition)
+        guard let record = id.isEmpty ? records.last : records.last(where: { $0.description.id.bytes == id }) else {
+            return .failure(
+                .notFound, id.isEmpty ? "no acquisition has begun yet" : "that acquisition is not kept (any more)")
+        }
+        var snapshot = WireSnapshot()
+        snapshot.start = WireStart(record.description)
+        if let summary = record.summary { snapshot.end = WireEnd(summary, record: record) }
+        var payloads: [[UInt8]] = []
+        for run in record.runs where wanted.run.isEmpty || run.name == wanted.run {
+            let state = run.snapshot()
+            for channel in state.channels
+            where (wanted.udf.isEmpty || channel.udf == wanted.udf)
+                && (wanted.channel.isEmpty || channel.name == wanted.channel)
+            {
+                let item = UpdatePlan.Item(
+                    topic: "", start: record.description, run: run.name, channel: channel, processed: state.processed,
+                    expected: state.expected, isFinal: state.isFinal)
+                let (header, mask) = item.wireUpdate(withChecksums: configuration.sendsChecksums)
+                guard payloads.count + 2 < WireLimits.parts else { break }
+                snapshot.channels.append(header)
+                payloads.append(channel.array.withUnsafeBytes { Array($0) })
+                payloads.append(mask)
+            }
+        }
+        var reply = WireReply()
+        reply.snapshot = snapshot
+        return ControlAnswer(reply: reply, payloads: payloads)
+    }
+
+    // MARK: Runs
+
+    private func start(_ run: WireStartRunRequest) -> ControlAnswer {
+        let name = run.run.isEmpty ? "run-\(AcquisitionID.random().description.prefix(8))" : run.run
+        guard Topic.isValidSegment(name) else {
+            return .failure(.invalidArgument, "a run's name may have letters, digits, '.', '_' and '-' only")
+        }
+        guard (1...WireLimits.udfsPerRun).contains(run.udfs.count) else {
+            return .failure(.invalidArgument, "\(run.udfs.count) UDFs; a run has 1 to \(WireLimits.udfsPerRun)")
+        }
+        let requests = run.udfs.map { UDFRequest($0) }
+        if let bad = requests.first(where: { !Topic.isValidSegment($0.id) }) {
+            return .failure(.invalidArgument, "the id \"\(bad.id)\" may have letters, digits, '.', '_' and '-' only")
+        }
+        do throws(RunTableError) {
+            try table.start(
+                name: name, requests: requests, acquisitions: run.acquisitions == 0 ? nil : Int(run.acquisitions),
+                joinsCurrent: run.joinCurrent)
+        } catch {
+            if case .tooMany = error { return .failure(.busy, error.description) }
+            return .failure(.invalidArgument, error.description)
+        }
+        var reply = WireReply()
+        reply.runStarted.run = name
+        return ControlAnswer(reply: reply)
+    }
+
+    // MARK: The detector
+
+    private func detectorRequest(_ wanted: WireDetectorRequest, _ deadline: ContinuousClock.Instant) async -> ControlAnswer {
+        do throws(DetectorFailure) {
+            let value = try await detector.perform(by: deadline) { control, timeLeft -> String in
+                switch wanted.kind {
+                case .get(let name):
+                    return try control.get(name, timeout: timeLeft())
+                case .set(let set):
+                    try control.set(set.name, to: set.value, timeout: timeLeft())
+                case .cmd(let name):
+                    try control.command(name, timeout: timeLeft())
+                case nil:
+                    throw DetectorFailure(code: .invalidArgument, message: "neither get, set nor cmd was given")
+                }
+                return ""
+            }
+            var reply = WireReply()
+            reply.detector.value = value
+            return ControlAnswer(reply: reply)
+        } catch {
+            return error.answer
+        }
+    }
+
+    private func arm(_ arm: WireArmRequest, _ deadline: ContinuousClock.Instant) async -> ControlAnswer {
+        guard status.state != "acquiring" else {
+            return .failure(.wrongState, "an acquisition is running; stop or abort it first")
+        }
+        let wantedShape = arm.navShape.map { Int($0) }
+        if !wantedShape.isEmpty {
+            do throws(NavShapeError) {
+                _ = try NavShapeResolver(shape: wantedShape).resolve(frameCount: arm.frames == 0 ? nil : Int(clamping: arm.frames))
+            } catch {
+                return .failure(.invalidArgument, error.description)
+            }
+        }
+        let trigger = DetectorTrigger(rawValue: arm.trigger)
+        guard trigger != nil || arm.trigger.isEmpty else {
+            return .failure(.invalidArgument, "the trigger \"\(arm.trigger)\" is not known; soft, internal or nothing")
+        }
+        let (receiver, shape) = (receiver, shape)
+        do throws(DetectorFailure) {
+            try await detector.perform(by: deadline) { control, timeLeft in
+                try control.arm(
+                    frames: arm.frames == 0 ? nil : Int(clamping: arm.frames), trigger: trigger,
+                    beforeStart: {
+                        shape.value = wantedShape.isEmpty ? nil : wantedShape
+                        receiver.willArm()
+                    }, timeLeft: timeLeft)
+            }
+        } catch {
+            return error.answer
+        }
+        var reply = WireReply()
+        reply.done = done()
+        return ControlAnswer(reply: reply)
+    }
+
+    private func command(
+        _ name: String, _ deadline: ContinuousClock.Instant, then: @escaping @Sendable () -> Void
+    ) async -> ControlAnswer {
+        do throws(DetectorFailure) {
+            try await detector.perform(by: deadline) { control, timeLeft in
+                try control.command(name, timeout: timeLeft())
+                then()
+            }
+        } catch {
+            return error.answer
+        }
+        var reply = WireReply()
+        reply.done = done()
+        return ControlAnswer(reply: reply)
+    }
+
+    private func done() -> WireDone {
+        var done = WireDone()
+        done.framesPlaced = UInt64(receiver.counters.positionsPlaced)
+        done.generation = receiver.counters.generation
+        return done
+    }
+}

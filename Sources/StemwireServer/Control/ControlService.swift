@@ -1,0 +1,184 @@
+import StemwireProtocol
+import SwiftProtobuf
+import Synchronization
+import ZeroMQ
+
+/// What the control service asks for each request that it could read.
+protocol ControlHandling: Sendable {
+    /// Does what `request` asks. Never throws: a refusal is a reply with a failure.
+    ///
+    /// May take as long as the request's deadline; runs wherever the implementation wants, but must not block the
+    /// caller's thread.
+    func answer(_ request: WireRequest, deadline: ContinuousClock.Instant) async -> ControlAnswer
+}
+
+/// A reply with its payload parts.
+struct ControlAnswer: Sendable {
+    var reply: WireReply
+    var payloads: [[UInt8]] = []
+
+    static func failure(_ code: FailureCode, _ message: String, detectorCode: Int32 = 0) -> ControlAnswer {
+        var reply = WireReply()
+        reply.failure.code = code.rawValue
+        reply.failure.message = message
+        reply.failure.detectorCode = detectorCode
+        return ControlAnswer(reply: reply)
+    }
+}
+
+/// The protocol's failure codes (PROTOCOL.md, section 4).
+enum FailureCode: String, Sendable, Error {
+    case malformed, unknownRequest, unsupportedVersion, invalidArgument, notFound, detectorRefused
+    case detectorUnreachable, timedOut, wrongState, busy, `internal`
+}
+
+/// The control socket: reads requests of REQ and DEALER peers, protobuf or JSON, has them answered, sends the replies.
+///
+/// Lives on its reactor's thread. Requests are answered at the same time, each peer's in any order; a request that
+/// changes something is done once for its id.
+actor ControlService {
+    /// The way back to a requester.
+    private struct ReturnAddress: Sendable {
+        let routingID: ReceivedPart
+        let hasDelimiter: Bool
+        let encoding: ControlEncoding
+    }
+
+    static let maximumOutstanding = 256
+    static let defaultDeadline = Duration.seconds(5)
+    static let longestDeadline = Duration.seconds(600)
+
+    private let reactor: Reactor
+    private let socket: Socket
+    private let handler: any ControlHandling
+    private let session: [UInt8]
+    private var cache = AnswerCache<ReturnAddress, ControlAnswer>()
+    private var outstanding = 0
+
+    /// What the status says of this socket; read by other threads.
+    nonisolated let counters = Counters()
+
+    final class Counters: Sendable {
+        /// Requests that could not be read.
+        let malformed = Atomic<UInt64>(0)
+    }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+
+    init(on reactor: Reactor, in context: Context, session: [UInt8], handler: any ControlHandling) throws(ZMQError) {
+        self.reactor = reactor
+        self.handler = handler
+        self.session = session
+        var options = SocketOptions()
+        options.sendHighWaterMark = 64
+        options.receiveHighWaterMark = 64
+        options.maxMessageSize = WireLimits.controlRequestBytes
+        options.handshakeInterval = .seconds(2)
+        options.heartbeatInterval = .seconds(1)
+        options.heartbeatTimeout = .seconds(5)
+        options.heartbeatTTL = .seconds(5)
+        options.routerMandatory = true
+        socket = try Socket(.router, in: context, options: options)
+    }
+
+    /// Binds and begins to answer. Returns the endpoint with its port.
+    func start(at endpoint: String) throws(ZMQError) -> String {
+        let bound = try socket.bind(endpoint)
+        reactor.watch(socket) { [self] _ in receive() }
+        return bound
+    }
+
+    func stop() {
+        socket.close()
+    }
+
+    private func receive() {
+        for _ in 0..<64 {
+            do throws(ZMQError) {
+                guard let parts = try socket.tryReceive(limit: 8) else { return }
+                take(parts)
+            } catch {
+                guard error.code == .tooManyParts else { return }
+                counters.malformed.wrappingAdd(1, ordering: .relaxed)
+            }
+        }
+    }
+
+    private func take(_ parts: [ReceivedPart]) {
+        let hasDelimiter = parts.count > 1 && parts[1].count == 0
+        let body = parts.dropFirst(hasDelimiter ? 2 : 1)
+        guard let routingID = parts.first, body.count == 1, let bytes = body.first?.bytes else {
+            counters.malformed.wrappingAdd(1, ordering: .relaxed)
+            if let routingID = parts.first {
+                let address = ReturnAddress(routingID: routingID, hasDelimiter: hasDelimiter, encoding: .protobuf)
+                send(.failure(.malformed, "a request is one part; \(body.count) came"), to: address)
+            }
+            return
+        }
+        let address = ReturnAddress(
+            routingID: routingID, hasDelimiter: hasDelimiter, encoding: ControlEncoding(sniffing: bytes))
+        do throws(ControlCodingError) {
+            let (request, _) = try ControlCoding.decode(WireRequest.self, from: bytes)
+            begin(request, from: address)
+        } catch {
+            counters.malformed.wrappingAdd(1, ordering: .relaxed)
+            send(.failure(.malformed, error.description), to: address)
+        }
+    }
+
+    private func begin(_ request: WireRequest, from address: ReturnAddress) {
+        guard request.id.utf8.count <= WireLimits.identifierBytes else {
+            counters.malformed.wrappingAdd(1, ordering: .relaxed)
+            return send(.failure(.malformed, "the id is longer than \(WireLimits.identifierBytes) bytes"), to: address)
+        }
+        guard outstanding < Self.maximumOutstanding else {
+            var answer = ControlAnswer.failure(
+                .busy, "\(outstanding) requests are waiting to be answered; try again in a second")
+            answer.reply.id = request.id
+            return send(answer, to: address)
+        }
+        let isRemembered = request.changesSomething && !request.id.isEmpty
+        if isRemembered {
+            switch cache.begin(id: request.id, from: address) {
+            case .answered(let answer): return send(answer, to: address)
+            case .wait: return
+            case .doIt: break
+            }
+        }
+        outstanding += 1
+        let asked = Duration.milliseconds(Int(request.deadlineMs))
+        let deadline = ContinuousClock.now + (asked > .zero ? min(asked, Self.longestDeadline) : Self.defaultDeadline)
+        Task { [self] in
+            var answer = await handler.answer(request, deadline: deadline)
+            answer.reply.id = request.id
+            outstanding -= 1
+            let waiting = isRemembered ? cache.finish(id: request.id, with: answer) : [address]
+            for address in waiting { send(answer, to: address) }
+        }
+    }
+
+    private func send(_ answer: ControlAnswer, to address: ReturnAddress) {
+        var reply = answer.reply
+        reply.session = .init(session)
+        guard let body = try? ControlCoding.encode(reply, as: address.encoding) else { return }
+        var message = Multipart()
+        message.append(address.routingID)
+        if address.hasDelimiter { message.appendEmpty() }
+        message.append(copying: body)
+        for payload in answer.payloads { message.append(copying: payload) }
+        // A peer that went away, or does not read its replies, loses them.
+        _ = try? socket.trySend(&message)
+    }
+}
+
+extension WireRequest {
+    /// Whether doing the request twice would differ from doing it once.
+    var changesSomething: Bool {
+        switch kind {
+        case .arm, .trigger, .stop, .abort, .startRun, .stopRun: true
+        case .detector(let request):
+            if case .get = request.kind { false } else { true }
+        case .hello, .status, .directory, .snapshot, .listRuns, nil: false
+        }
+    }
+}

@@ -1,0 +1,221 @@
+import StemwireAcquisition
+import StemwireKernels
+import StemwireProtocol
+import StemwireSystem
+import SwiftProtobuf
+import Synchronization
+import ZeroMQ
+
+/// The live socket: starts, tiles, result updates, ends, events and status, to whoever subscribes.
+///
+/// Lives on its reactor's thread, which the tile queue wakes. What a subscriber does not take is dropped for it by the
+/// socket; what all of them together hold of the ring is bounded by `LivePins`.
+actor LivePublisher {
+    /// Messages that wait for each subscriber.
+    static let highWaterMark = 16
+    /// Updates sent in one go, so that a burst of many channels fits into the queues.
+    static let updatesAtOnce = 8
+    private static let eventsAtOnce = 256
+
+    private let reactor: Reactor
+    private let socket: Socket
+    private let ring: FrameRing
+    private let queue: TileQueue
+    private let wakeUp: WakeUp
+    private let pins: LivePins
+    private let table: RunTable
+    private let session: [UInt8]
+    private let source: String
+    private let sendsChecksums: Bool
+    private let updateInterval: Duration
+    private let status: @Sendable () -> WireStatus
+
+    private var subscriptions = SubscriptionTable()
+    /// Messages sent so far, by topic.
+    private var sequences: [String: UInt64] = [:]
+    private var presentStart: (description: AcquisitionDescription, format: WireFrameFormat)?
+    private var tilesInAcquisition: (published: UInt64, dropped: UInt64) = (0, 0)
+    private var updates: UpdatePlan
+    private var isUpdating = false
+
+    /// What the status says of this socket; read by other threads.
+    nonisolated let counters = Counters()
+
+    final class Counters: Sendable {
+        let subscriptions = Atomic<Int>(0)
+        let refusedSubscriptions = Atomic<UInt64>(0)
+        let tilesPublished = Atomic<UInt64>(0)
+        let tilesDropped = Atomic<UInt64>(0)
+        let updatesPublished = Atomic<UInt64>(0)
+    }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+
+    /// - Parameters:
+    ///   - queue: the source's events; its `onPush` signals `wakeUp`.
+    ///   - status: what is published once a second.
+    init(
+        on reactor: Reactor, in context: Context, ring: FrameRing, queue: TileQueue, wakeUp: WakeUp, pins: LivePins,
+        table: RunTable, session: [UInt8], configuration: ServerConfiguration,
+        status: @escaping @Sendable () -> WireStatus
+    ) throws(ZMQError) {
+        self.reactor = reactor
+        self.ring = ring
+        self.queue = queue
+        self.wakeUp = wakeUp
+        self.pins = pins
+        self.table = table
+        self.session = session
+        self.status = status
+        source = configuration.sourceName
+        sendsChecksums = configuration.sendsChecksums
+        updateInterval = .seconds(1 / max(0.1, configuration.updatesPerSecond))
+        updates = UpdatePlan(source: configuration.sourceName)
+        var options = SocketOptions()
+        options.sendHighWaterMark = Self.highWaterMark
+        options.maxMessageSize = WireLimits.subscriptionBytes
+        options.handshakeInterval = .seconds(2)
+        options.heartbeatInterval = .seconds(1)
+        options.heartbeatTimeout = .seconds(5)
+        options.heartbeatTTL = .seconds(5)
+        options.linger = .milliseconds(200)
+        options.backlog = 128
+        options.tcpMaxRetransmit = .seconds(10)
+        socket = try Socket(.xpub, in: context, options: options)
+    }
+
+    /// Binds and begins to publish. Returns the endpoint with its port.
+    func start(at endpoint: String) throws(ZMQError) -> String {
+        let bound = try socket.bind(endpoint)
+        reactor.watchSubscriptions(of: socket) { [self] change in
+            _ = subscriptions.take(change)
+            counters.subscriptions.store(subscriptions.count, ordering: .relaxed)
+            counters.refusedSubscriptions.store(subscriptions.refused, ordering: .relaxed)
+        }
+        reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
+        reactor.schedule(every: updateInterval) { [self] in publishUpdates() }
+        reactor.schedule(every: .seconds(1)) { [self] in publish(.status(status()), to: .event(source: source)) }
+        return bound
+    }
+
+    /// Publishes what is left in the queue, and closes.
+    func stop() {
+        while let event = queue.pop() { take(event) }
+        publishUpdates()
+        socket.close()
+    }
+
+    /// Publishes something that an operator wants to know.
+    func publish(event: WireEvent) {
+        publish(.event(event), to: .event(source: source))
+    }
+
+    // MARK: Acquisitions
+
+    private func drain() {
+        wakeUp.drain()
+        for _ in 0..<Self.eventsAtOnce {
+            guard let event = queue.pop() else {
+                publishUpdatesIfFinal()
+                return
+            }
+            take(event)
+        }
+        wakeUp.signal()
+    }
+
+    private func take(_ event: AcquisitionEvent) {
+        switch event {
+        case .started(let description):
+            presentStart = (description, WireFrameFormat(description.format))
+            tilesInAcquisition = (0, 0)
+            publish(.start(WireStart(description)), to: .acquisition(source: source))
+        case .tile(let tile):
+            publish(tile)
+        case .ended(let summary):
+            publish(.end(end(summary)), to: .acquisition(source: source))
+        }
+    }
+
+    private func end(_ summary: AcquisitionSummary) -> WireEnd {
+        let record = table.acquisitions.last { $0.description.generation == summary.generation }
+        var end = WireEnd(summary, record: record)
+        (end.tilesPublished, end.tilesDropped) = tilesInAcquisition
+        return end
+    }
+
+    /// Sends a tile, whose hold this takes over.
+    private func publish(_ tile: Tile) {
+        let topic = Topic.tile(source: source).text
+        guard let presentStart, subscriptions.wants(topic) else { return ring.release(tile) }
+        let bytes = tile.bytes
+        guard pins.take(bytes.count) else {
+            // The number is used up, so that subscribers see the jump.
+            sequences[topic, default: 0] += 1
+            tilesInAcquisition.dropped += 1
+            counters.tilesDropped.wrappingAdd(1, ordering: .relaxed)
+            return ring.release(tile)
+        }
+        let pinned = PinnedTile(tile, in: ring, countedIn: pins)
+        var header = WireTile(tile, of: presentStart.description, format: presentStart.format)
+        if sendsChecksums { header.checksum = Checksum.xxh3(bytes) }
+        send(.tile(header), topic: topic) { $0.append(Message(bytes, owner: pinned)) }
+        tilesInAcquisition.published += 1
+        counters.tilesPublished.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    // MARK: Results
+
+    private func publishUpdatesIfFinal() {
+        if table.acquisitions.contains(where: { $0.isDrained && !updates.hasPublishedFinal(of: $0) }) {
+            publishUpdates()
+        }
+    }
+
+    /// Sends what has changed since the last time, a few channels at once.
+    private func publishUpdates() {
+        guard !isUpdating else { return }
+        isUpdating = true
+        updates.collect(from: table.acquisitions) { [subscriptions] in subscriptions.wants($0) }
+        sendNextUpdates()
+    }
+
+    private func sendNextUpdates() {
+        for _ in 0..<Self.updatesAtOnce {
+            guard let next = updates.takeNext() else {
+                isUpdating = false
+                return
+            }
+            let (header, mask) = next.wireUpdate(withChecksums: sendsChecksums)
+            send(.update(header), topic: next.topic) {
+                $0.append(next.channel.array.message())
+                $0.append(copying: mask)
+            }
+            counters.updatesPublished.wrappingAdd(1, ordering: .relaxed)
+        }
+        reactor.schedule(after: .milliseconds(2)) { [self] in sendNextUpdates() }
+    }
+
+    // MARK: Sending
+
+    private func publish(_ kind: WireLiveHeader.OneOf_Kind, to topic: Topic) {
+        send(kind, topic: topic.text) { _ in }
+    }
+
+    private func send(_ kind: WireLiveHeader.OneOf_Kind, topic: String, payload: (inout Multipart) -> Void) {
+        let sequence = sequences[topic, default: 0] + 1
+        sequences[topic] = sequence
+        var header = WireLiveHeader()
+        header.session = .init(session)
+        header.sequence = sequence
+        header.sentAt = WallClock.nanoseconds()
+        header.kind = kind
+        guard let bytes: [UInt8] = try? header.serializedBytes() else { return }
+        var message = Multipart()
+        message.append(copying: topic)
+        message.append(copying: bytes)
+        payload(&message)
+        // An XPUB drops for those who are full; nothing else can fail but the context's shutdown.
+        _ = try? socket.trySend(&message)
+    }
+}

@@ -1,0 +1,92 @@
+import StemwireKernels
+import StemwireUDF
+import Synchronization
+
+/// One run on one acquisition: its plan and what has been merged so far.
+package final class ActiveRun: Sendable {
+    package let name: String
+    package let requests: [UDFRequest]
+    /// Nil when the run cannot be done on this acquisition; `error` says why.
+    let plan: RunPlan?
+    private let merged: Mutex<Merged>
+
+    private struct Merged: Sendable {
+        var merger: ResultMerger?
+        var failedFrames = 0
+        var error: String?
+        var isStopped = false
+        var isFinal = false
+    }
+
+    init(name: String, requests: [UDFRequest], registry: UDFRegistry, meta: UDFMeta) {
+        self.name = name
+        self.requests = requests
+        do throws(UDFError) {
+            let plan = try RunPlan(requests, registry: registry, meta: meta)
+            self.plan = plan
+            merged = Mutex(Merged(merger: ResultMerger(plan)))
+        } catch {
+            plan = nil
+            merged = Mutex(Merged(error: error.description, isFinal: true))
+        }
+    }
+
+    /// Adds a partition's result. Any thread.
+    func merge(_ result: PartitionResult) {
+        merged.withLock { merged in
+            do throws(UDFError) {
+                _ = try merged.merger?.merge(result)
+            } catch {
+                merged.error = merged.error ?? error.description
+            }
+        }
+    }
+
+    /// Notes that frames will not be processed, and why. Any thread.
+    func fail(_ positions: [Range<Int>], because error: UDFError) {
+        merged.withLock { merged in
+            merged.merger?.fail(error, positions: positions)
+            merged.failedFrames += positions.reduce(0) { $0 + $1.count }
+            merged.error = merged.error ?? error.description
+        }
+    }
+
+    /// Takes no more frames.
+    func stop() { merged.withLock { $0.isStopped = true } }
+
+    /// Nothing will be merged any more.
+    func finish() { merged.withLock { $0.isFinal = true } }
+
+    var isStopped: Bool { merged.withLock { $0.isStopped } }
+
+    /// What is there now.
+    package struct Snapshot: Sendable {
+        package let channels: [ResultChannel]
+        package let processed: PositionSet
+        package let expected: Int
+        package let failedFrames: Int
+        package let error: String?
+        package let isFinal: Bool
+    }
+
+    /// The present state of all channels; the arrays are shared with the merger, and copied when it goes on.
+    package func snapshot() -> Snapshot {
+        merged.withLock { merged in
+            return Snapshot(
+                channels: merged.merger?.channels() ?? [],
+                processed: merged.merger?.processed ?? PositionSet(size: 0),
+                expected: plan?.meta.selectedCount ?? 0, failedFrames: merged.failedFrames, error: merged.error,
+                isFinal: merged.isFinal)
+        }
+    }
+
+    /// Counts only: cheaper than `snapshot()`.
+    package func progress() -> (processed: Int, expected: Int, failedFrames: Int, error: String?, isFinal: Bool) {
+        merged.withLock { merged in
+            (
+                merged.merger?.coverage.count(.processed) ?? 0, plan?.meta.selectedCount ?? 0, merged.failedFrames, merged.error,
+                merged.isFinal
+            )
+        }
+    }
+}

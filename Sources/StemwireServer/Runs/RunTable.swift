@@ -1,0 +1,147 @@
+import MerlinProtocol
+import StemwireAcquisition
+import StemwireKernels
+import StemwireUDF
+import Synchronization
+
+/// The runs that are asked for, and the acquisitions they are applied to. All methods from any thread.
+package final class RunTable: Sendable {
+    /// A run that waits for acquisitions.
+    package struct Registered: Sendable {
+        package let name: String
+        package let requests: [UDFRequest]
+        /// Acquisitions that are still to be run on; nil until stopped.
+        package var acquisitionsLeft: Int?
+    }
+
+    private struct State: Sendable {
+        var registered: [Registered] = []
+        /// The newest last. Those that have ended are kept for snapshots, a few of them.
+        var acquisitions: [AcquisitionRecord] = []
+        var lastSummary: AcquisitionSummary?
+        var count = 0
+    }
+
+    /// Ended acquisitions that are kept with their results.
+    static let keptAcquisitions = 2
+
+    private let registry: UDFRegistry
+    private let lanes: Int
+    private let state = Mutex(State())
+    /// Called, on any thread, when results became final or a run was added.
+    private let onChange: @Sendable () -> Void
+
+    package init(registry: UDFRegistry, lanes: Int, onChange: @escaping @Sendable () -> Void = {}) {
+        self.registry = registry
+        self.lanes = lanes
+        self.onChange = onChange
+    }
+
+    // MARK: Runs
+
+    /// Registers a run for the next acquisitions, and for the present one if asked.
+    ///
+    /// - Throws: `RunTableError` when it could not be run on any acquisition, or the name is taken.
+    package func start(
+        name: String, requests: [UDFRequest], acquisitions: Int?, joinsCurrent: Bool
+    ) throws(RunTableError) {
+        let current = state.withLock { $0.acquisitions.last }
+        do throws(UDFError) {
+            // Planned once to have names and parameters checked; where no acquisition is known, on a large detector.
+            let large = try UDFMeta(
+                navShape: [64, 64], sigShape: SigShape(height: 1024, width: 1024), inputDType: .uint16,
+                framesPerPartition: 256)
+            _ = try RunPlan(requests, registry: registry, meta: current?.meta ?? large)
+        } catch {
+            throw .invalid(error.description)
+        }
+        let failure: RunTableError? = state.withLock { state in
+            guard !state.registered.contains(where: { $0.name == name }) else { return .nameTaken(name) }
+            guard state.registered.count < 64 else { return .tooMany(64) }
+            var run = Registered(name: name, requests: requests, acquisitionsLeft: acquisitions)
+            if joinsCurrent, let current = state.acquisitions.last, current.summary == nil, let meta = current.meta {
+                current.add(ActiveRun(name: name, requests: requests, registry: registry, meta: meta))
+                run.acquisitionsLeft = run.acquisitionsLeft.map { $0 - 1 }
+            }
+            if run.acquisitionsLeft != 0 { state.registered.append(run) }
+            return nil
+        }
+        if let failure { throw failure }
+        onChange()
+    }
+
+    /// Ends a run, also on the present acquisition; its results so far stay. False when there is none of that name.
+    package func stop(name: String) -> Bool {
+        state.withLock { state in
+            let before = state.registered.count
+            state.registered.removeAll { $0.name == name }
+            let active = state.acquisitions.last?.runs.filter { $0.name == name && !$0.isStopped } ?? []
+            for run in active { run.stop() }
+            return state.registered.count < before || !active.isEmpty
+        }
+    }
+
+    package var registered: [Registered] { state.withLock { $0.registered } }
+
+    // MARK: Acquisitions
+
+    /// The record of an acquisition; made by the first who hears of it.
+    func begin(_ description: AcquisitionDescription) -> AcquisitionRecord {
+        state.withLock { state in
+            if let known = state.acquisitions.last(where: { $0.description.generation == description.generation }) {
+                return known
+            }
+            let record = AcquisitionRecord(description, lanes: lanes)
+            if let meta = record.meta {
+                for run in state.registered {
+                    record.add(ActiveRun(name: run.name, requests: run.requests, registry: registry, meta: meta))
+                }
+            }
+            for index in state.registered.indices { state.registered[index].acquisitionsLeft? -= 1 }
+            state.registered.removeAll { $0.acquisitionsLeft == 0 }
+            state.acquisitions.append(record)
+            state.count += 1
+            let ended = state.acquisitions.filter(\.isDrained)
+            for old in ended.dropLast(Self.keptAcquisitions) {
+                state.acquisitions.removeAll { $0 === old }
+            }
+            return record
+        }
+    }
+
+    /// An acquisition ended; with `hasStarted` false it has no record.
+    func ended(_ summary: AcquisitionSummary) {
+        let record = state.withLock { state in
+            state.lastSummary = summary
+            return state.acquisitions.last { $0.description.generation == summary.generation }
+        }
+        record?.ended(summary)
+    }
+
+    /// A thread has worked on all its frames of this acquisition.
+    func laneFinished(_ record: AcquisitionRecord) {
+        if record.laneFinished() { onChange() }
+    }
+
+    /// All acquisitions that are kept, the newest last.
+    package var acquisitions: [AcquisitionRecord] { state.withLock { $0.acquisitions } }
+    /// How the last acquisition ended, also one without any good frame.
+    package var lastSummary: AcquisitionSummary? { state.withLock { $0.lastSummary } }
+    /// Acquisitions begun.
+    package var acquisitionCount: Int { state.withLock { $0.count } }
+}
+
+/// Why a run cannot be started.
+package enum RunTableError: Error, Sendable, CustomStringConvertible {
+    case invalid(String)
+    case nameTaken(String)
+    case tooMany(Int)
+
+    package var description: String {
+        switch self {
+        case .invalid(let reason): reason
+        case .nameTaken(let name): "there is a run \"\(name)\" already; stop it first or choose another name"
+        case .tooMany(let limit): "\(limit) runs are registered, more are not taken; stop one first"
+        }
+    }
+}

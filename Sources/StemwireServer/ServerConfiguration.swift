@@ -1,0 +1,82 @@
+import StemwireAcquisition
+import StemwireProtocol
+import StemwireUDF
+
+/// How an acquisition server is set up.
+public struct ServerConfiguration: Sendable {
+    /// The name of the detector in topics.
+    public var sourceName = "merlin"
+    /// Where the detector's two sockets are.
+    public var detectorHost = "127.0.0.1"
+    public var detectorControlPort = 6341
+    public var detectorDataPort = 6342
+
+    /// The address to listen at.
+    public var bindHost = "127.0.0.1"
+    /// Ports to listen on; 0 takes a free one.
+    public var controlPort = 7400
+    public var livePort = 7401
+    public var workPort = 7402
+    /// Allows an address other than loopback, without encryption or a list of who may come in.
+    public var allowsInsecure = false
+
+    /// Bytes of frames kept in memory.
+    public var ringBytes = 256 << 20
+    /// The share of the ring that live subscribers' queues may pin.
+    public var liveShare = 0.25
+    /// What to do when the ring is full.
+    public var whenRingIsFull = RingFullPolicy.wait
+    /// The shape of the scan, slow axis first, with at most two −1; nil: from the detector.
+    public var navShape: [Int]?
+    /// Declared frames that are no scan positions.
+    public var margins = ScanMargins()
+    /// Silence after which an acquisition ends.
+    public var idleLimit = Duration.seconds(2)
+    /// Scan positions in a partition; nil: whole scan lines, about 256 positions.
+    public var framesPerPartition: Int?
+
+    /// Threads that run UDFs.
+    public var threads = 1
+    /// UDFs that run on every acquisition.
+    public var udfs: [UDFRequest] = []
+    /// The UDFs there are.
+    public var registry = UDFRegistry.builtIn
+    /// Result updates a second, at most, for each channel.
+    public var updatesPerSecond = 20.0
+    /// Whether tiles and results carry a checksum.
+    public var sendsChecksums = true
+
+    public init() {}
+}
+
+extension ServerConfiguration {
+    /// - Throws: `ServerError` that names the setting.
+    func check() throws(ServerError) {
+        guard Topic.isValidSegment(sourceName) else {
+            throw .badSetting("source name", "\"\(sourceName)\" may have letters, digits, '.', '_' and '-' only")
+        }
+        for (name, port) in [("control port", controlPort), ("live port", livePort), ("work port", workPort)]
+        where !(0...65535).contains(port) {
+            throw .badSetting(name, "\(port) is not a port number (0 to 65535)")
+        }
+        guard allowsInsecure || ["127.0.0.1", "localhost", "::1"].contains(bindHost) else {
+            throw .badSetting(
+                "bind", "\(bindHost) can be reached from other machines, and nothing would be encrypted or checked; "
+                    + "allow that explicitly with --insecure, in a network that you trust")
+        }
+        guard ringBytes >= 8 << 20 else {
+            throw .badSetting("ring", "\(ringBytes >> 20) MiB is too little for frames; 8 MiB is the least")
+        }
+        guard (1...256).contains(threads) else {
+            throw .badSetting("threads", "\(threads) threads; 1 to 256 are possible")
+        }
+        if let navShape {
+            do throws(NavShapeError) {
+                guard !navShape.contains(-1) else { return }
+                _ = try NavShape(navShape)
+            } catch {
+                throw .badSetting("nav shape", error.description)
+            }
+        }
+    }
+}
