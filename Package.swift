@@ -57,7 +57,8 @@ let package = Package(
         .executableTarget(
             name: "StemwireCommand",
             dependencies: [
-                "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireServer", "StemwireUDF",
+                "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
+                "StemwireServer", "StemwireUDF",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),

@@ -61,19 +61,56 @@ static inline u64_vector NAME(to_64_bits)(WIDE v) {
 #endif
 }
 
-// `prefetch` is a constant: whole frames are prefetched here, runs of a mask by their list.
-ALWAYS_INLINE u64_vector NAME(run_sum)(SOURCE p, size_t count, SOURCE end, int prefetch) {
+// Asks for the runs of a mask ahead of where they are read, a vector at a time, and behind a frame's last run for the
+// next frame's first one.
+struct NAME(run_prefetch) {
+    const u8_any *at;
+    const u8_any *end;
+    const u8_any *frame;
+    size_t stride;
+    const struct swk_run *runs;
+    size_t run_count;
+    size_t next;
+};
+
+static inline void NAME(prefetch_vector)(struct NAME(run_prefetch) *ahead) {
+    __builtin_prefetch(ahead->at);
+    ahead->at += sizeof(PIXEL) * LANE_COUNT;
+    if (ahead->at < ahead->end) return;
+    if (ahead->next == ahead->run_count) {
+        ahead->next = 0;
+        ahead->frame += ahead->stride;
+    }
+    const struct swk_run *run = &ahead->runs[ahead->next++];
+    ahead->at = ahead->frame + run->start * sizeof(PIXEL);
+    ahead->end = ahead->at + run->count * sizeof(PIXEL);
+}
+
+static inline struct NAME(run_prefetch) NAME(start_prefetch)(const struct swk_stack *stack, const struct swk_run *runs,
+                                                             size_t run_count) {
+    const u8_any *frame = stack->base;
+    struct NAME(run_prefetch) ahead = {frame, frame, frame, stack->stride, runs, run_count, 0};
+    for (size_t i = 0; i < PREFETCHED_VECTORS; i++) NAME(prefetch_vector)(&ahead);
+    return ahead;
+}
+
+ALWAYS_INLINE u64_vector NAME(run_sum)(SOURCE p, size_t count, SOURCE end, struct NAME(run_prefetch) *ahead) {
     u64_vector total = {0};
     while (count > 0) {
         size_t vectors = smaller(count / LANE_COUNT, VECTORS_PER_SEGMENT);
         WIDE sum = {0};
         for (size_t k = 0; k < vectors; k++, p += LANE_COUNT) {
-            if (prefetch) prefetch_far(p);
+            if (ahead) {
+                NAME(prefetch_vector)(ahead);
+            } else {
+                prefetch_far(p);
+            }
             LANES v = NAME(load_lanes)(p);
             sum += EVEN(v) + ODD(v);
         }
         count -= vectors * LANE_COUNT;
         if (vectors < VECTORS_PER_SEGMENT && count > 0) {
+            if (ahead) NAME(prefetch_vector)(ahead);
             LANES v = NAME(load_some)(p, count, end);
             sum += EVEN(v) + ODD(v);
             count = 0;
@@ -86,38 +123,22 @@ ALWAYS_INLINE u64_vector NAME(run_sum)(SOURCE p, size_t count, SOURCE end, int p
 static void NAME(frame_sums)(const struct swk_stack *stack, uint64_t *sums) {
     for (size_t f = 0; f < stack->frames; f++) {
         SOURCE p = NAME(frame)(stack, f);
-        sums[f] = lanes_sum(NAME(run_sum)(p, stack->pixels, p + stack->pixels, 1));
+        sums[f] = lanes_sum(NAME(run_sum)(p, stack->pixels, p + stack->pixels, NULL));
     }
 }
 
-// Prefetches the runs from `next` on, until PREFETCHED_BYTES of them lie ahead; returns the first one that
-// is not prefetched yet. `ahead` counts the bytes.
-static inline size_t NAME(prefetch_runs)(SOURCE frame, const struct swk_run *runs, size_t run_count, size_t next,
-                                         size_t *ahead) {
-    while (next < run_count && *ahead < PREFETCHED_BYTES) {
-        const u8_any *first = (const u8_any *)(frame + runs[next].start);
-        size_t bytes = runs[next].count * sizeof(PIXEL);
-        for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i);
-        __builtin_prefetch(first + bytes - 1);
-        *ahead += bytes;
-        next++;
-    }
-    return next;
-}
-
-static void NAME(masked_sums)(const struct swk_stack *stack, const struct swk_run *runs, size_t run_count,
-                              uint64_t *sums) {
+static void NAME(region_sums)(const struct swk_stack *stack, const struct swk_run *runs, const uint8_t *regions,
+                              size_t run_count, size_t region_count, uint64_t *sums) {
+    u64_vector totals[SWK_MAX_REGIONS];
+    struct NAME(run_prefetch) ahead = NAME(start_prefetch)(stack, runs, run_count);
     for (size_t f = 0; f < stack->frames; f++) {
         SOURCE p = NAME(frame)(stack, f);
         SOURCE end = p + stack->pixels;
-        u64_vector total = {0};
-        size_t next = 0, ahead = 0;
+        for (size_t i = 0; i < region_count; i++) totals[i] = (u64_vector){0};
         for (size_t r = 0; r < run_count; r++) {
-            next = NAME(prefetch_runs)(p, runs, run_count, next, &ahead);
-            total += NAME(run_sum)(p + runs[r].start, runs[r].count, end, 0);
-            ahead -= runs[r].count * sizeof(PIXEL);
+            totals[regions ? regions[r] : 0] += NAME(run_sum)(p + runs[r].start, runs[r].count, end, &ahead);
         }
-        sums[f] = lanes_sum(total);
+        for (size_t i = 0; i < region_count; i++) *sums++ = lanes_sum(totals[i]);
     }
 }
 
@@ -162,14 +183,12 @@ static inline void NAME(add_segment)(struct NAME(lane_moments) *m, struct NAME(s
 
 static void NAME(moments)(const struct swk_stack *stack, const struct swk_run *runs, size_t run_count,
                           struct swk_moments *moments) {
+    struct NAME(run_prefetch) ahead = NAME(start_prefetch)(stack, runs, run_count);
     for (size_t f = 0; f < stack->frames; f++) {
         SOURCE frame = NAME(frame)(stack, f);
         SOURCE end = frame + stack->pixels;
         struct NAME(lane_moments) m = {{0}, {0}, {0}, {0}, {0}};
-        size_t next = 0, ahead = 0;
         for (size_t r = 0; r < run_count; r++) {
-            next = NAME(prefetch_runs)(frame, runs, run_count, next, &ahead);
-            ahead -= runs[r].count * sizeof(PIXEL);
             SOURCE p = frame + runs[r].start;
             size_t count = runs[r].count;
             uint64_t x = runs[r].x;
@@ -177,10 +196,12 @@ static void NAME(moments)(const struct swk_stack *stack, const struct swk_run *r
                 size_t vectors = smaller(count / LANE_COUNT, VECTORS_PER_SEGMENT);
                 struct NAME(segment) segment = {{0}, {0}, {0}};
                 for (size_t k = 0; k < vectors; k++, p += LANE_COUNT) {
+                    NAME(prefetch_vector)(&ahead);
                     NAME(add_vector)(&segment, NAME(load_lanes)(p));
                 }
                 count -= vectors * LANE_COUNT;
                 if (vectors < VECTORS_PER_SEGMENT && count > 0) {
+                    NAME(prefetch_vector)(&ahead);
                     NAME(add_vector)(&segment, NAME(load_some)(p, count, end));
                     vectors++;
                     count = 0;

@@ -28,7 +28,7 @@ typedef float_vector float_vector_any __attribute__((aligned(1), may_alias));
 // Prefetching past the end of a buffer is harmless.
 static inline void prefetch_near(const void *p) { __builtin_prefetch((const u8_any *)p + 2048); }
 static inline void prefetch_far(const void *p) { __builtin_prefetch((const u8_any *)p + 4096); }
-#define PREFETCHED_BYTES 4096
+#define PREFETCHED_VECTORS (4096 / VECTOR_BYTES)
 
 static inline uint64_t swap64(uint64_t x) { return __builtin_bswap64(x); }
 
@@ -106,7 +106,7 @@ static const uint8_t leading_bytes[128] = {
 #define PIXEL_TABLE(name)                                                                                        \
     {                                                                                                            \
         add_to_u32_##name, add_to_u64_##name, add_with_squares_##name, maximum_##name, frame_sums_##name,        \
-            masked_sums_##name, moments_##name, to_float_##name, to_native_##name                                \
+            region_sums_##name, moments_##name, to_float_##name, to_native_##name                                \
     }
 
 static const struct swk_pixel_kernels pixel_tables[SWK_ENCODINGS] = {

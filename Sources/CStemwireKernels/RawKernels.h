@@ -98,13 +98,14 @@ static inline void prefetch_words(const u64_any *words, size_t count) {
     for (size_t i = 0; i < count; i += 8) prefetch_far(words + i);
 }
 
+// One bit a pixel is too little data to be worth asking for ahead.
 #define DECODE(depth, bits, pixel_bytes)                                                              \
     static void raw_##depth(const struct swk_raw_geometry *g, const void *payload, void *image) {     \
         size_t count = g->block_pixels * bits / 64;                                                   \
         const u64_any *words = payload;                                                               \
         for (size_t r = 0; r < g->rows; r++) {                                                        \
             for (size_t b = 0; b < g->blocks; b++, words += count) {                                  \
-                prefetch_words(words, count);                                                         \
+                if (bits >= 8) prefetch_words(words, count);                                          \
                 void *out = (u8_any *)image + destination(g, r, b) * pixel_bytes;                     \
                 if (g->block[b].turned) {                                                             \
                     row_##depth##_turned(words, out, count);                                          \

@@ -65,7 +65,8 @@ final class ControlService: Sendable {
         var parser = ControlStreamParser()
         var buffer = [UInt8](repeating: 0, count: 4096)
         while !core.isStopping {
-            guard case .bytes(let count) = buffer.withUnsafeMutableBytes({ connection.receive(into: $0) }) else { return }
+            let received = buffer.withUnsafeMutableBytes { connection.receive(into: $0) }
+            guard case .bytes(let count) = received else { return }
             parser.append(buffer[..<count])
             while let request = parser.nextRequest() {
                 guard answer(request, connection) else { return }

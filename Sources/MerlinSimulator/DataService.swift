@@ -35,7 +35,8 @@ final class DataService {
         self.listener = listener
         pace = FramePace(microseconds: core.configuration.dwellMicroseconds)
         let configuration = core.configuration
-        framesLeft = configuration.isContinuous
+        framesLeft =
+            configuration.isContinuous
             ? configuration.maximumRuns.map { $0 * core.source.setup.frameCount } : nil
     }
 
@@ -163,19 +164,28 @@ final class DataService {
             for frame in frames {
                 var events: [WireEvent] = []
                 run?.faults?.frame(frame, into: &events)
-                if frame + 1 == run?.plan.frameCount { run?.faults?.end(&events) }
+                if frame + 1 == run?.plan.frameCount {
+                    run?.faults?.end(&events)
+                    lastFramesLeave()
+                }
                 try perform(events, connection)
             }
         } else if let store = run?.store {
             var rest = frames
             while !rest.isEmpty {
                 let (bytes, count) = try store.messages(rest)
+                if rest.lowerBound + count == run?.plan.frameCount { lastFramesLeave() }
                 try send(bytes, on: connection)
                 rest = (rest.lowerBound + count)..<rest.upperBound
                 noteSent(count, store.writer)
             }
         }
         framesLeft? -= frames.count
+    }
+
+    private func lastFramesLeave() {
+        guard let plan = run?.plan else { return }
+        core.state.withLock { $0.framesLeave(plan.id) }
     }
 
     private func endRun(_ end: DetectorState.End, _ connection: TCPConnection) throws {

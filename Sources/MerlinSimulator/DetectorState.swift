@@ -58,6 +58,8 @@ public struct DetectorState: Sendable {
     private var armed: Acquisition?
     /// Begun by the detector itself.
     private var free: Acquisition?
+    /// Whose last frames are on their way: over for control clients, not yet for the data side.
+    private var leaving: Acquisition?
     private var mayRunFreely = false
     private var nextID: UInt64 = 0
     private var lastEnd = End.complete
@@ -147,8 +149,10 @@ public struct DetectorState: Sendable {
 
     /// Whether all frames of a trigger are sent, or its acquisition is over.
     public func isDone(_ ticket: TriggerTicket) -> Bool {
-        guard let armed, armed.plan.id == ticket.acquisition else { return true }
-        return armed.sent >= ticket.target
+        for acquisition in [armed, leaving] {
+            if let acquisition, acquisition.plan.id == ticket.acquisition { return acquisition.sent >= ticket.target }
+        }
+        return true
     }
 
     private mutating func makePlan(isFreeRun: Bool) -> AcquisitionPlan {
@@ -187,6 +191,7 @@ public struct DetectorState: Sendable {
     /// The data client is gone: what it was being sent is over, so that the next one does not get the rest of it.
     public mutating func dataClientLeft() {
         free = nil
+        leaving = nil
         mayRunFreely = false
         if armed?.hasBegun == true {
             armed = nil
@@ -215,7 +220,22 @@ public struct DetectorState: Sendable {
             free = rest
             return step
         }
-        return .end(lastEnd)
+        defer { leaving = nil }
+        return .end(leaving?.plan.id == acquisition ? .complete : lastEnd)
+    }
+
+    /// The last frames that were handed out are being sent now. If they are the acquisition's last, it is over for
+    /// control clients: whoever has received them may arm the next one at once.
+    public mutating func framesLeave(_ acquisition: UInt64) {
+        func isLast(_ present: Acquisition?) -> Bool {
+            guard let present, present.plan.id == acquisition else { return false }
+            return present.handedOut == present.plan.frameCount
+        }
+        if isLast(armed) {
+            (leaving, armed) = (armed, nil)
+        } else if isLast(free) {
+            (leaving, free) = (free, nil)
+        }
     }
 
     /// Ends the acquisition being sent, as a fault does.

@@ -123,7 +123,8 @@ extension SimulatorConfiguration {
             for side in navShape {
                 let (product, overflow) = size.multipliedReportingOverflow(by: side)
                 guard side > 0, !overflow, product <= DetectorParameters.maximumFrames else {
-                    throw fail("--nav-shape", "a scan of \(navShape.map(String.init).joined(separator: " × ")) is no scan")
+                    let shape = navShape.map(String.init).joined(separator: " × ")
+                    throw fail("--nav-shape", "there is no scan of \(shape) positions")
                 }
                 size = product
             }
@@ -133,7 +134,9 @@ extension SimulatorConfiguration {
         if let dwellMicroseconds, !(dwellMicroseconds >= 0 && dwellMicroseconds <= 1e9) {
             throw fail("--dwelltime", "must be from 0 to 10⁹ µs, not \(dwellMicroseconds)")
         }
-        if let dose, !(dose >= 0 && dose <= 1e9) { throw fail("--dose", "must be from 0 to 10⁹ electrons, not \(dose)") }
+        if let dose, !(dose >= 0 && dose <= 1e9) {
+            throw fail("--dose", "must be from 0 to 10⁹ electrons, not \(dose)")
+        }
         for (option, port) in [
             ("--control-port", controlPort), ("--data-port", dataPort), ("--trigger-port", triggerPort),
         ] where !(0...65535).contains(port) {

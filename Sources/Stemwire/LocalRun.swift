@@ -1,8 +1,3 @@
-import MerlinProtocol
-import MerlinSimulator
-import StemwireAcquisition
-import StemwireKernels
-import StemwireServer
 import StemwireSystem
 import StemwireUDF
 import Synchronization
@@ -80,11 +75,17 @@ public struct LocalRun: Sendable {
         }
         defer { active.stop() }
         while true {
-            let isOver = pipeline.waitForChange(timeout: Self.tick)
+            pipeline.waitForChange(timeout: Self.tick)
             progress(pipeline.progress)
             if let failure = active.failure { throw .failed(failure) }
             if let outcome = pipeline.outcome(requests) { return outcome }
-            if isOver, active.hasEnded { throw .failed("the source ended before a good frame had come: \(active.endText)") }
+            if active.hasEnded {
+                // Nothing more will come; what came is worked on before the engine has stopped.
+                active.stop()
+                pipeline.stop()
+                if let outcome = pipeline.outcome(requests) { return outcome }
+                throw .failed("the source ended before a good frame had come: \(active.endText)")
+            }
             if isCancelled.isSet { throw .cancelled }
             if let deadline, ContinuousClock.now >= deadline {
                 active.stop()
@@ -100,16 +101,4 @@ final class CancellationFlag: Sendable {
     private let flag = Atomic<Bool>(false)
     func set() { flag.store(true, ordering: .releasing) }
     var isSet: Bool { flag.load(ordering: .acquiring) }
-}
-
-/// What feeds a pipeline, and how to end it.
-protocol ActiveSource: Sendable {
-    /// Ends the source. May be called again.
-    func stop()
-    /// What broke it, if something did.
-    var failure: String? { get }
-    /// Whether nothing more will come.
-    var hasEnded: Bool { get }
-    /// Why, in words.
-    var endText: String { get }
 }

@@ -5,11 +5,12 @@ import StemwireKernels
 import StemwireServer
 import StemwireSystem
 import StemwireUDF
-import Synchronization
 
 /// Ring, engine threads and results of one local run. Used by one thread.
 final class Pipeline {
     static let runName = "run"
+    /// How long an armed detector may take to send its acquisition header.
+    static let headerPatience = Duration.seconds(1)
 
     private let options: RunOptions
     private let ring: FrameRing
@@ -78,6 +79,13 @@ final class Pipeline {
         do {
             let frames = options.navShape.flatMap { $0.contains(-1) ? nil : $0.reduce(1, *) }
             try control.arm(frames: frames, trigger: trigger, beforeStart: receiver.willArm, timeLeft: timeLeft)
+            if !waitForHeader(receiver, timeout: min(Self.headerPatience, timeLeft())) {
+                // The header comes at once when a detector is armed. Where none comes, it went to a connection that had
+                // just ended, or acquisition headers are switched off; arming anew helps the one and does not hurt the other.
+                try control.command("STOPACQUISITION", timeout: timeLeft())
+                try control.arm(frames: frames, trigger: trigger, beforeStart: receiver.willArm, timeLeft: timeLeft)
+                _ = waitForHeader(receiver, timeout: min(Self.headerPatience, timeLeft()))
+            }
             if trigger == .soft { try control.command("SOFTTRIGGER", timeout: timeLeft()) }
             return source
         } catch let error as MerlinControlError {
@@ -91,6 +99,16 @@ final class Pipeline {
             source.stop()
             throw .failed("\(error)")
         }
+    }
+
+    /// Waits until the acquisition header, or a frame, has come.
+    private func waitForHeader(_ receiver: MerlinReceiver, timeout: Duration) -> Bool {
+        let deadline = ContinuousClock.now + timeout
+        while receiver.counters.state == .idle, receiver.counters.endedAcquisitions == 0 {
+            guard ContinuousClock.now < deadline else { return false }
+            _ = changed.wait(timeout: .milliseconds(2))
+        }
+        return true
     }
 
     /// Plays a recording.
@@ -125,8 +143,8 @@ final class Pipeline {
 
     // MARK: Results
 
-    /// Waits until results became final, at most `timeout`; whether they did.
-    func waitForChange(timeout: Duration) -> Bool { changed.wait(timeout: timeout) || isDrained }
+    /// Waits until results may have become final, at most `timeout`.
+    func waitForChange(timeout: Duration) { _ = changed.wait(timeout: timeout) }
 
     private var record: AcquisitionRecord? { table.acquisitions.first }
     private var isDrained: Bool { record?.isDrained ?? false }
@@ -176,76 +194,4 @@ final class Pipeline {
             : "\(progress.placed) of \(progress.expected) frames had come"
         return "the time limit of \(limit) passed: \(came)"
     }
-}
-
-/// A detector's data connection.
-private final class DetectorSource: ActiveSource {
-    private let receiver: MerlinReceiver
-    private let end = Mutex<ReceiverEnd?>(nil)
-
-    init(receiver: MerlinReceiver) { self.receiver = receiver }
-
-    func stop() {
-        receiver.stop()
-        let reason = receiver.join()
-        end.withLock { $0 = $0 ?? reason }
-    }
-
-    var failure: String? { nil }
-    var hasEnded: Bool { receiver.consumers.first?.isClosed ?? true }
-    var endText: String { (receiver.join() ?? .connectionClosed).description }
-}
-
-/// The embedded simulator with the connection to it.
-private struct SimulatedSource: ActiveSource {
-    let detector: any ActiveSource
-    let simulator: MerlinSimulator
-
-    func stop() {
-        detector.stop()
-        simulator.stop()
-    }
-
-    var failure: String? { detector.failure }
-    var hasEnded: Bool { detector.hasEnded }
-    var endText: String { detector.endText }
-}
-
-/// A recording, played on a thread of its own.
-private final class FileSource: ActiveSource {
-    private final class State: Sendable {
-        let error = Mutex<String?>(nil)
-        let hasEnded = Atomic<Bool>(false)
-    }
-
-    private let source: MIBFileSource
-    private let state = State()
-    private let thread: Mutex<NamedThread?>
-
-    init(_ source: MIBFileSource) throws(SystemError) {
-        self.source = source
-        let state = state
-        let reader = try NamedThread("mib-reader") {
-            do throws(MIBError) {
-                try source.run()
-            } catch {
-                state.error.withLock { $0 = error.description }
-            }
-            state.hasEnded.store(true, ordering: .releasing)
-        }
-        thread = Mutex(reader)
-    }
-
-    func stop() {
-        source.stop()
-        let ending = thread.withLock { thread in
-            defer { thread = nil }
-            return thread
-        }
-        ending?.join()
-    }
-
-    var failure: String? { state.error.withLock { $0 } }
-    var hasEnded: Bool { state.hasEnded.load(ordering: .acquiring) }
-    var endText: String { "the recording has no good frame" }
 }

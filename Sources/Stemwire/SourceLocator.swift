@@ -43,6 +43,9 @@ public enum SourceLocator: Sendable, Hashable, CustomStringConvertible {
 
     private static func split(_ rest: String, of text: String) throws(SourceLocatorError) -> (host: String, ports: String?) {
         // An IPv6 address stands in brackets.
+        guard rest.hasPrefix("[") == rest.contains("]") else {
+            throw .unreadable(text, reason: "an IPv6 address stands in a pair of brackets, as in merlin://[::1]")
+        }
         let end = rest.hasPrefix("[") ? rest.firstIndex(of: "]").map { rest.index(after: $0) } : rest.firstIndex(of: ":")
         let host = String(rest[..<(end ?? rest.endIndex)])
         let ports = end.map { String(rest[$0...]) } ?? ""

@@ -83,7 +83,9 @@ extension StemwireConnection {
     ) async throws(ControlFailure) -> String {
         var wire = WireRequest()
         wire.detector.get = name
-        return try await ask(wire, deadline) { if case .detector(let reply)? = $0.wire.kind { reply.value } else { nil } }
+        return try await ask(wire, deadline) {
+            if case .detector(let reply)? = $0.wire.kind { reply.value } else { nil }
+        }
     }
 
     /// Sets a detector variable.
@@ -119,7 +121,8 @@ extension StemwireConnection {
         wire.arm = WireArmRequest()
         for axis in navShape ?? [] {
             guard let number = Int32(exactly: axis), number == -1 || number > 0 else {
-                throw ControlFailure(.invalidArgument, "a scan of \(navShape ?? []) cannot be: axes are 1 or more, or -1")
+                throw ControlFailure(
+                    .invalidArgument, "a scan of \(navShape ?? []) cannot be: axes are 1 or more, or -1")
             }
             wire.arm.navShape.append(number)
         }
@@ -218,7 +221,8 @@ extension StemwireConnection {
 
     private static func unexpected(_ reply: ControlReply) -> ControlFailure {
         ControlFailure(
-            .unexpectedReply, "the reply is of another kind than was asked for; client and server may differ in version",
+            .unexpectedReply,
+            "the reply is of another kind than was asked for; client and server may differ in version",
             stateBefore: reply.stateBefore, stateAfter: reply.stateAfter)
     }
 }

@@ -65,12 +65,7 @@ public final class StemwireConnection: Sendable {
         } catch {
             throw .system(error.description)
         }
-        let result = await withTaskCancellationHandler {
-            await core.open(timeout: timeout)
-        } onCancel: {
-            core.submit { $0.cancelOpening() }
-        }
-        switch result {
+        switch await core.open(timeout: timeout) {
         case .success(let server): return StemwireConnection(core: core, server: server)
         case .failure(let error):
             shutDown(core)
@@ -102,9 +97,12 @@ public final class StemwireConnection: Sendable {
     public func tiles(options: TileOptions = TileOptions()) -> TileStream {
         let mailbox = TileSubscriber.TileMailbox(TileQueue(options.buffering))
         let verifies = options.verifiesChecksums ?? core.options.verifiesChecksums
-        return subscribe(mailbox, credit: { event in
-            if case .tile(let tile) = event, tile.carriesCredit { tile.messageBytes } else { nil }
-        }) { core, counters in
+        return subscribe(
+            mailbox,
+            credit: { event in
+                if case .tile(let tile) = event, tile.carriesCredit { tile.messageBytes } else { nil }
+            }
+        ) { core, counters in
             TileSubscriber(options, verifiesChecksums: verifies, mailbox: mailbox, counters: counters) {
                 handlers throws(ZMQError) in
                 try core.openWork(
@@ -144,7 +142,8 @@ public final class StemwireConnection: Sendable {
     }
 
     private func subscribe<Queue: ConsumerQueue>(
-        _ mailbox: Mailbox<Queue, SubscriptionError>, credit: @escaping @Sendable (Queue.Element) -> Int? = { _ in nil },
+        _ mailbox: Mailbox<Queue, SubscriptionError>,
+        credit: @escaping @Sendable (Queue.Element) -> Int? = { _ in nil },
         make: @escaping @Sendable (isolated ClientCore, LiveCounters) -> any LiveSubscriber
     ) -> Subscription<Queue.Element, SubscriptionError> {
         let counters = LiveCounters()

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Logging
+import StemwireKernels
 
 /// The command line: parsing and printing only.
 @main
@@ -19,6 +20,11 @@ struct StemwireCommand: AsyncParsableCommand {
 
     static func main() async {
         do {
+            do throws(InstructionSetError) {
+                try InstructionSet.checkEnvironment()
+            } catch {
+                throw CommandFailure.usage(error.description)
+            }
             var command = try parseAsRoot(NavShapeArgument.joined(Array(CommandLine.arguments.dropFirst())))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()

@@ -78,6 +78,7 @@ final class WatchView: @unchecked Sendable {
     private var channels: [ChannelName: ChannelUpdate] = [:]
     private var lastEvent = ""
     private var lastDrawn = Date.distantPast
+    private var lastLine = ""
     private var rate = RateMeter()
 
     init(style: Style) {
@@ -163,7 +164,10 @@ final class WatchView: @unchecked Sendable {
         guard style != .json, atOnce || now.timeIntervalSince(lastDrawn) >= pause else { return }
         lastDrawn = now
         switch style {
-        case .lines: Terminal.print(textLines().joined(separator: "; "))
+        case .lines:
+            let line = textLines().joined(separator: "; ")
+            if line != lastLine { Terminal.print(line) }
+            lastLine = line
         case .pictures: drawPictures()
         case .json: break
         }

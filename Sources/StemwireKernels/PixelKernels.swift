@@ -92,37 +92,46 @@ public struct PixelKernels: Sendable {
         withUnsafePointer(to: stack.view) { kernels(stack.encoding).frame_sums($0, sums) }
     }
 
-    /// sums[frame] = Σ over the pixels of the mask, modulo 2^64.
+    /// sums[frame] = Σ over the pixels of the mask, modulo 2^64. Rows without pixels of the mask are not read.
     public func maskedSums(
         _ stack: PixelStack, _ mask: RunLengthMask, into sums: UnsafeMutableBufferPointer<UInt64>
     ) {
         precondition(sums.count >= stack.frameCount, "too few sums")
         precondition(mask.sigShape.pixelCount == stack.pixelCount, "a mask for frames of another size")
-        guard let sums = sums.baseAddress else { return }
-        maskedSums(stack, mask, sums)
-    }
-
-    /// sums[frame, mask] = Σ over the pixels of the mask, modulo 2^64.
-    ///
-    /// All masks are applied to a frame before the next one, so that it is read from memory once.
-    public func maskedSums(
-        _ stack: PixelStack, _ masks: [RunLengthMask], into sums: UnsafeMutableBufferPointer<UInt64>
-    ) {
-        precondition(sums.count >= stack.frameCount * masks.count, "too few sums")
-        precondition(
-            masks.allSatisfy { $0.sigShape.pixelCount == stack.pixelCount }, "a mask for frames of another size")
-        guard let sums = sums.baseAddress else { return }
-        for frame in 0..<stack.frameCount {
-            let one = stack.frames(frame..<frame + 1)
-            for (index, mask) in masks.enumerated() {
-                maskedSums(one, mask, sums + frame * masks.count + index)
+        guard let base = sums.baseAddress else { return }
+        guard !mask.runs.isEmpty else { return sums[..<stack.frameCount].update(repeating: 0) }
+        mask.runs.withUnsafeBufferPointer { runs in
+            withUnsafePointer(to: stack.view) {
+                kernels(stack.encoding).region_sums($0, runs.baseAddress!, nil, runs.count, 1, base)
             }
         }
     }
 
-    private func maskedSums(_ stack: PixelStack, _ mask: RunLengthMask, _ sums: UnsafeMutablePointer<UInt64>) {
-        withRuns(of: mask) { runs, count in
-            withUnsafePointer(to: stack.view) { kernels(stack.encoding).masked_sums($0, runs, count, sums) }
+    /// sums[frame, mask] = Σ over the pixels of the mask, modulo 2^64. Every pixel is read once, however many masks it
+    /// belongs to, and pixels of none are not read.
+    public func maskedSums(
+        _ stack: PixelStack, _ masks: RunLengthMaskSet, into sums: UnsafeMutableBufferPointer<UInt64>
+    ) {
+        precondition(sums.count >= stack.frameCount * masks.count, "too few sums")
+        precondition(masks.sigShape.pixelCount == stack.pixelCount, "masks for frames of another size")
+        sums[..<(stack.frameCount * masks.count)].update(repeating: 0)
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: RunLengthMaskSet.maximumRegions) { regionSums in
+            for group in masks.groups where !group.runs.isEmpty {
+                for frame in 0..<stack.frameCount {
+                    group.runs.withUnsafeBufferPointer { runs in
+                        group.regionOfRun.withUnsafeBufferPointer { regions in
+                            withUnsafePointer(to: stack.frames(frame..<frame + 1).view) {
+                                kernels(stack.encoding).region_sums(
+                                    $0, runs.baseAddress!, regions.baseAddress!, runs.count, group.regionCount,
+                                    regionSums.baseAddress!)
+                            }
+                        }
+                    }
+                    for part in group.parts {
+                        sums[frame * masks.count + part.mask] &+= regionSums[part.region]
+                    }
+                }
+            }
         }
     }
 
@@ -133,18 +142,14 @@ public struct PixelKernels: Sendable {
     ) {
         precondition(moments.count >= stack.frameCount, "too few moments")
         precondition(mask.sigShape.pixelCount == stack.pixelCount, "a mask for frames of another size")
-        guard let moments = moments.baseAddress else { return }
-        withRuns(of: mask) { runs, count in
-            moments.withMemoryRebound(to: swk_moments.self, capacity: stack.frameCount) { moments in
-                withUnsafePointer(to: stack.view) { kernels(stack.encoding).moments($0, runs, count, moments) }
-            }
-        }
-    }
-
-    private func withRuns(of mask: RunLengthMask, _ body: (UnsafePointer<swk_run>, Int) -> Void) {
+        guard let base = moments.baseAddress else { return }
+        guard !mask.runs.isEmpty else { return moments[..<stack.frameCount].update(repeating: PixelMoments()) }
         mask.runs.withUnsafeBufferPointer { runs in
-            guard let base = runs.baseAddress else { return }
-            body(base, runs.count)
+            base.withMemoryRebound(to: swk_moments.self, capacity: stack.frameCount) { moments in
+                withUnsafePointer(to: stack.view) {
+                    kernels(stack.encoding).moments($0, runs.baseAddress!, runs.count, moments)
+                }
+            }
         }
     }
 

@@ -4,7 +4,6 @@ import StemwireKernels
 import StemwireProtocol
 import StemwireSystem
 import StemwireUDF
-import Synchronization
 import ZeroMQ
 
 /// The acquisition server: owns the detector's two sockets, and serves control, live and work.
@@ -25,19 +24,19 @@ public final class AcquisitionServer: Sendable {
 
     public let configuration: ServerConfiguration
     private let logger: Logger
-    private let parts = Mutex<Parts?>(nil)
+    private let parts = Locked<Parts?>(nil)
 
-    /// What runs between start and stop.
+    /// What runs between start and stop, as far as it has been started.
     private struct Parts: Sendable {
         let context: Context
-        let reactors: [Reactor]
-        let link: DetectorLink
-        let detector: DetectorControl
-        let lanes: [WorkerLane]
-        let queues: [TileQueue]
-        let live: LivePublisher
-        let work: WorkService
-        let control: ControlService
+        var reactors: [Reactor] = []
+        var link: DetectorLink?
+        var detector: DetectorControl?
+        var lanes: [WorkerLane] = []
+        var queues: [TileQueue] = []
+        var live: LivePublisher?
+        var work: WorkService?
+        var control: ControlService?
     }
 
     /// - Throws: `ServerError` for settings that cannot be.
@@ -46,6 +45,9 @@ public final class AcquisitionServer: Sendable {
         self.configuration = configuration
         self.logger = logger
     }
+
+    /// What feeds the ring; nil when the server is not running.
+    var receiver: MerlinReceiver? { parts.withLock { $0?.link?.receiver } }
 
     /// Opens the sockets and begins to connect to the detector. Returns as soon as clients can connect.
     ///
@@ -62,46 +64,63 @@ public final class AcquisitionServer: Sendable {
 
     private func open() async throws -> Endpoints {
         try ZMQLibrary.requireSupported()
+        var parts = Parts(context: try Context())
+        do {
+            let endpoints = try await open(&parts)
+            self.parts.withLock { $0 = parts }
+            return endpoints
+        } catch {
+            await Self.close(parts)
+            throw error
+        }
+    }
+
+    private func open(_ parts: inout Parts) async throws -> Endpoints {
         let ring = try FrameRing(
             .init(
                 totalBytes: configuration.ringBytes,
                 retainedBytes: configuration.ringBytes - configuration.ringBytes / 4))
-        let context = try Context()
         let session = AcquisitionID.random().bytes
         let liveWake = try WakeUp()
         let liveQueue = TileQueue(for: ring) { liveWake.signal() }
         let table = RunTable(registry: configuration.registry, lanes: configuration.threads) { liveWake.signal() }
-        if !configuration.udfs.isEmpty {
-            do {
-                try table.start(
-                    name: Self.defaultRun, requests: configuration.udfs, acquisitions: nil, joinsCurrent: false)
-            } catch {
-                throw ServerError.badSetting("udf", error.description)
-            }
-        }
+        try startDefaultRun(in: table)
         let laneQueues = (0..<configuration.threads).map { _ in TileQueue(for: ring) }
         let shape = RequestedShape()
         let receiver = MerlinReceiver(
             ring: ring, consumers: [liveQueue] + laneQueues, configuration: receiverConfiguration(shape))
-        let pins = LivePins(limit: Int(Double(configuration.ringBytes) * configuration.liveShare))
+        let share = Int(Double(configuration.ringBytes) * configuration.liveShare)
+        let pins = TilePins(of: ring, limit: share)
         let detector = try DetectorControl(configuration)
+        parts.detector = detector
 
-        var reactors: [Reactor] = []
-        for name in ["control", "live", "work"] { reactors.append(try Reactor(name)) }
+        for name in ["control", "live", "work"] { parts.reactors.append(try Reactor(name)) }
         let status = StatusReport(
             configuration: configuration, ring: ring, receiver: receiver, table: table, pins: pins)
         let live = try LivePublisher(
-            on: reactors[1], in: context, ring: ring, queue: liveQueue, wakeUp: liveWake, pins: pins, table: table,
-            session: session, configuration: configuration, status: { status.wire() })
+            on: parts.reactors[1], in: parts.context, ring: ring, queue: liveQueue, wakeUp: liveWake, pins: pins,
+            table: table, session: session, configuration: configuration, status: { status.wire() })
+        parts.live = live
         let work = try WorkService(
-            on: reactors[2], in: context, ring: ring, table: table, session: session,
-            sendsChecksums: configuration.sendsChecksums)
+            on: parts.reactors[2], in: parts.context, ring: ring, pins: TilePins(of: ring, limit: share), table: table,
+            session: session, sendsChecksums: configuration.sendsChecksums)
+        parts.work = work
         let livePort = try port(of: await live.start(at: endpoint(configuration.livePort)))
         let workPort = try port(of: await work.start(at: endpoint(configuration.workPort)))
 
-        let lanes = try laneQueues.enumerated().map { index, queue in
-            try WorkerLane(index: index, of: laneQueues.count, queue: queue, ring: ring, table: table)
+        parts.queues = laneQueues
+        for (index, queue) in laneQueues.enumerated() {
+            parts.lanes.append(
+                try WorkerLane(index: index, of: laneQueues.count, queue: queue, ring: ring, table: table))
         }
+        let operations = ControlOperations(
+            configuration: configuration, session: session, table: table, receiver: receiver, detector: detector,
+            shape: shape, status: status, livePort: livePort, workPort: workPort)
+        let control = try ControlService(
+            on: parts.reactors[0], in: parts.context, session: session, handler: operations)
+        parts.control = control
+        let controlPort = try port(of: await control.start(at: endpoint(configuration.controlPort)))
+        operations.controlPort.store(controlPort, ordering: .releasing)
         let link = try DetectorLink(
             receiver: receiver, host: configuration.detectorHost, port: configuration.detectorDataPort, logger: logger
         ) { isConnected, text in
@@ -109,47 +128,46 @@ public final class AcquisitionServer: Sendable {
             event.severity = isConnected ? "info" : "warning"
             event.code = isConnected ? "detector.connected" : "detector.disconnected"
             event.text = text
-            Task { await live.publish(event: event) }
+            live.submit(event)
         }
-        status.attach(link: link, live: live.counters, work: work.counters)
-        let operations = ControlOperations(
-            configuration: configuration, session: session, table: table, receiver: receiver, detector: detector,
-            shape: shape, status: status, livePort: livePort, workPort: workPort)
-        let control = try ControlService(on: reactors[0], in: context, session: session, handler: operations)
-        let controlPort = try port(of: await control.start(at: endpoint(configuration.controlPort)))
-        operations.controlPort.store(controlPort, ordering: .releasing)
-        status.attach(control: control.counters)
-        parts.withLock {
-            $0 = Parts(
-                context: context, reactors: reactors, link: link, detector: detector, lanes: lanes,
-                queues: laneQueues, live: live, work: work, control: control)
-        }
+        parts.link = link
+        status.attach(link: link, live: live.counters, work: work.counters, control: control.counters)
         logger.info(
             "serving", metadata: ["control": "\(controlPort)", "live": "\(livePort)", "work": "\(workPort)"])
         return Endpoints(controlPort: controlPort, livePort: livePort, workPort: workPort)
     }
 
+    private func startDefaultRun(in table: RunTable) throws(ServerError) {
+        guard !configuration.udfs.isEmpty else { return }
+        do throws(RunTableError) {
+            try table.start(
+                name: Self.defaultRun, requests: configuration.udfs, acquisitions: nil, joinsCurrent: false)
+        } catch {
+            throw .badSetting("udf", error.description)
+        }
+    }
+
     /// Ends the connection to the detector, works on what was received, publishes it, and closes the sockets.
     public func stop() async {
-        let taken = parts.withLock { parts in
-            defer { parts = nil }
-            return parts
-        }
-        guard let taken else { return }
-        await Self.blocking {
-            taken.link.stop()
-            for queue in taken.queues { queue.close() }
-            for lane in taken.lanes { lane.join() }
-            taken.detector.stop()
-        }
-        await taken.control.stop()
-        await taken.work.stop()
-        await taken.live.stop()
-        await Self.blocking {
-            for reactor in taken.reactors { reactor.stop() }
-            taken.context.shutdown()
-        }
+        guard let taken = parts.withLock({ $0.take() }) else { return }
+        await Self.close(taken)
         logger.info("stopped")
+    }
+
+    private static func close(_ parts: Parts) async {
+        await blocking {
+            parts.link?.stop()
+            for queue in parts.queues { queue.close() }
+            for lane in parts.lanes { lane.join() }
+            parts.detector?.stop()
+        }
+        await parts.control?.stop()
+        await parts.work?.stop()
+        await parts.live?.stop()
+        await blocking {
+            for reactor in parts.reactors { reactor.stop() }
+            parts.context.shutdown()
+        }
     }
 
     /// Runs what waits for threads to end, away from the cooperative pool.
@@ -175,7 +193,7 @@ public final class AcquisitionServer: Sendable {
         receiver.source.tracker.idleLimit = configuration.idleLimit
         receiver.source.tracker.resolver = NavShapeResolver(
             shape: configuration.navShape, margins: configuration.margins)
-        receiver.source.tracker.resolver.requestedShape = { shape.value }
+        receiver.source.tracker.resolver.requestedShape = { shape.take() }
         return receiver
     }
 
@@ -205,12 +223,11 @@ public enum ServerError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// The nav shape that came with the last arming, if one did.
+/// The nav shape that came with the last arming, if one did: for the acquisition that it announced, and no other.
 final class RequestedShape: Sendable {
-    private let shape = Mutex<[Int]?>(nil)
+    private let shape = Locked<[Int]?>(nil)
 
-    var value: [Int]? {
-        get { shape.withLock { $0 } }
-        set { shape.withLock { $0 = newValue } }
-    }
+    func request(_ new: [Int]?) { shape.withLock { $0 = new } }
+
+    func take() -> [Int]? { shape.withLock { $0.take() } }
 }

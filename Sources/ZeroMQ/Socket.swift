@@ -58,8 +58,10 @@ public struct Socket: ~Copyable {
     }
 
     /// Opens a socket with the options that `configure` fills in.
+    ///
+    /// (`@Sendable`, so that a socket made by an actor is not tied to it and can still be handed to a thread.)
     public init(
-        _ kind: Kind, in context: Context, configure: (inout SocketOptions) -> Void
+        _ kind: Kind, in context: Context, configure: @Sendable (inout SocketOptions) -> Void
     ) throws(ZMQError) {
         var options = SocketOptions()
         configure(&options)
@@ -79,7 +81,7 @@ public struct Socket: ~Copyable {
 
     /// Changes options of an open socket: those not named stay. libzmq takes most of them into account for later
     /// `bind` and `connect` calls only, the time limits and the welcome message at once.
-    public func configure(_ change: (inout SocketOptions) -> Void) throws(ZMQError) {
+    public func configure(_ change: @Sendable (inout SocketOptions) -> Void) throws(ZMQError) {
         var options = SocketOptions()
         change(&options)
         try options.apply(to: core)

@@ -128,6 +128,21 @@ import Testing
         #expect(steps(&state, &streaming) == ["begin 1 2", "0-1", "complete"])
     }
 
+    @Test func whoeverHasTheLastFrameMayArmAgain() {
+        var state = detector()
+        _ = send("CMD,STARTACQUISITION", to: &state)
+        _ = state.nextStep(streaming: nil, limit: 1)
+        #expect(state.nextStep(streaming: 0, limit: 11) == .frames(0..<11))
+        state.framesLeave(0)
+        #expect(send("GET,DETECTORSTATUS", to: &state) == "GET,DETECTORSTATUS,1,0")
+        #expect(state.nextStep(streaming: 0, limit: 11) == .frames(11..<12))
+        #expect(send("CMD,STARTACQUISITION", to: &state) == "CMD,STARTACQUISITION,1")
+        state.framesLeave(0)
+        #expect(send("CMD,STARTACQUISITION", to: &state) == "CMD,STARTACQUISITION,0")
+        var streaming: UInt64? = 0
+        #expect(steps(&state, &streaming, limit: 12) == ["complete", "begin 1 12", "0-11", "complete"])
+    }
+
     @Test func eachTriggerReleasesItsFrames() {
         var state = detector(triggered: true)
         var streaming: UInt64?
@@ -181,7 +196,8 @@ import Testing
         #expect(send("GET,DETECTORSTATUS", to: &state) == "GET,DETECTORSTATUS,0,0")
         // The next one may be armed before the data side has noticed.
         #expect(send("CMD,STARTACQUISITION", to: &state).hasSuffix(",0"))
-        #expect(steps(&state, &streaming, limit: 1_000_000).prefix(2) == [end, "begin 1 \(command == "RESET" ? 12 : 0)"])
+        let frames = command == "RESET" ? 12 : 0
+        #expect(steps(&state, &streaming, limit: 1_000_000).prefix(2) == [end, "begin 1 \(frames)"])
     }
 
     @Test func aDataClientThatLeavesTakesItsAcquisitionAlong() {

@@ -18,7 +18,8 @@ import Testing
         #expect(try events("duplicate-at=2", frames: 2) == [.header, .frame(0), .frame(1), .frame(1)])
         #expect(try events("header-twice", frames: 1) == [.header, .header, .frame(0)])
         #expect(try events("header-at=2", frames: 2) == [.header, .frame(0), .header, .frame(1)])
-        #expect(try events("stall-at=2:500ms", frames: 2) == [.header, .frame(0), .pause(.milliseconds(500)), .frame(1)])
+        let stall = WireEvent.pause(.milliseconds(500))
+        #expect(try events("stall-at=2:500ms", frames: 2) == [.header, .frame(0), stall, .frame(1)])
         #expect(try events("trickle-at=1", frames: 1) == [.header, .trickled(0, over: .seconds(1))])
         #expect(try events("abort-at=3") == [.header, .frame(0), .frame(1), .abort])
         #expect(try events("half-close-at=2") == [.header, .frame(0), .halfClose])
@@ -39,7 +40,9 @@ import Testing
         #expect(try events(specification, frames: 300, seed: 8) != first)
         #expect(try events(specification, frames: 300, seed: 7, acquisition: 1) != first)
         // One fault more does not move the others.
-        let drops = { (events: [WireEvent]) in Set(events.compactMap { if case .frame(let frame) = $0 { frame } else { nil } }) }
+        func drops(_ events: [WireEvent]) -> Set<Int> {
+            Set(events.compactMap { if case .frame(let frame) = $0 { frame } else { nil } })
+        }
         #expect(try drops(events("drop=0.2", frames: 300)) == drops(events("drop=0.2,garbage=0.5", frames: 300)))
     }
 
@@ -76,7 +79,8 @@ import Testing
             return MPXPrefix.encoded(bodyBytes: format.bodyBytes) + head + encoder.encoded(pattern.image(frame: frame))
         }
         let plan = try FaultPlan(
-            "drop=0.1,duplicate=0.1,reorder=0.1,truncate=0.1,wrong-length=0.1,garbage=0.1,nul=0.1,garbage-before,header-at=9")
+            "drop=0.1,duplicate=0.1,reorder=0.1,truncate=0.1,wrong-length=0.1,garbage=0.1,nul=0.1,garbage-before,"
+                + "header-at=9")
         let (events, truth) = plan.apply(frameCount: 40, messageBytes: size, seed: seed)
         var bytes: [UInt8] = []
         for event in events { event.appendBytes(to: &bytes, header: header, frame: message) }

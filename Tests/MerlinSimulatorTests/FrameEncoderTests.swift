@@ -24,7 +24,8 @@ import Testing
         #expect(u16 == [0, 1, 0, 2, 0, 3, 0x0F, 0x0E])
         let u32 = FrameEncoder(try format(.single, 1, 2, .twentyFour, .u32)).encoded([0x01_0203, 4] as [UInt32])
         #expect(u32 == [0, 1, 2, 3, 0, 0, 0, 4])
-        let u64 = FrameEncoder(try format(.single, 1, 1, .twentyFour, .u64)).encoded([0x0102_0304_0506_0708] as [UInt64])
+        let u64 = FrameEncoder(try format(.single, 1, 1, .twentyFour, .u64))
+            .encoded([0x0102_0304_0506_0708] as [UInt64])
         #expect(u64 == [1, 2, 3, 4, 5, 6, 7, 8])
         #expect(try FrameEncoder(format(.row, 1, 3, .six, .u08)).encoded([7, 8, 9] as [UInt8]) == [7, 8, 9])
     }

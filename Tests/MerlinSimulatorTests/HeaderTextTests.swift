@@ -83,7 +83,8 @@ import Testing
             text.scan = (64, 256)
             let bytes = text.encoded()
             #expect(bytes.count == 2048)
-            #expect(bytes.starts(with: "HDR,\t\r\nTime and Date Stamp (day, mnth, yr, hr, min, s):\t15/04/2021 15:03:32\r\n".utf8))
+            let start = "HDR,\t\r\nTime and Date Stamp (day, mnth, yr, hr, min, s):\t15/04/2021 15:03:32\r\n"
+            #expect(bytes.starts(with: start.utf8))
             let parsed = try bytes.withUnsafeBytes { try AcquisitionHeader.parse($0) }
             #expect(parsed.framesInAcquisition == 16384)
             #expect(parsed.framesPerTrigger == 128)

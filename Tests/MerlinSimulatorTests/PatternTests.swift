@@ -75,7 +75,8 @@ import Testing
         #expect((0.5...1.7).contains(variance / dose))
 
         let image = pattern.image(frame: hole)
-        let shift = specimen.shift(y: (Double(hole / side) + 0.5) / Double(side), x: (Double(hole % side) + 0.5) / Double(side))
+        let shift = specimen.shift(
+            y: (Double(hole / side) + 0.5) / Double(side), x: (Double(hole % side) + 0.5) / Double(side))
         var (sumY, sumX, total) = (0.0, 0.0, 0.0)
         for (index, count) in image.enumerated() {
             sumY += Double(count) * (Double(index / 64) + 0.5)

@@ -92,7 +92,8 @@ struct FaultyAcquisition {
         switch generator.below(14) {
         case 0 where mayLoseFirst: order.remove(at: place)
         case 1: order.insert(.good(frame), at: place + 1)
-        case 2: order.insert(.good(frame), at: min(order.count, place + 1 + generator.below(20)))
+        case 2 where hasHeader || frame > 2:
+            order.insert(.good(frame), at: min(order.count, place + 1 + generator.below(20)))
         case 3 where mayLoseFirst:
             order.remove(at: place)
             order.insert(.good(frame), at: min(order.count, place + 1 + generator.below(10)))
@@ -133,15 +134,17 @@ struct FaultyAcquisition {
         }.map { items[$0] }
     }
 
-    /// A cut frame whose missing bytes are made up by garbage is a frame with wrong pixels: nothing in the protocol tells
-    /// it. So whatever shows no message mark is taken out behind a cut.
+    /// A cut frame whose missing bytes are made up by others is a frame with wrong pixels: garbage does it unseen, and so
+    /// does a second cut frame of just the missing length. So whatever shows no message mark is taken out behind a cut,
+    /// and further cuts too.
     private static func withoutFilledGaps(_ items: [Item]) -> [Item] {
         var isAfterCut = false
         return items.filter { item in
             switch item {
-            case .cut(_, let length):
-                defer { isAfterCut = true }
-                return !isAfterCut || length >= MPXPrefix.byteCount + 4
+            case .cut:
+                let isKept = !isAfterCut
+                isAfterCut = true
+                return isKept
             case .garbage, .other, .pause:
                 return !isAfterCut
             default:

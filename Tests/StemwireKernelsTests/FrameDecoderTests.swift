@@ -21,8 +21,8 @@ import Testing
     }
 
     /// Decodes two payloads that lie at odd addresses, with a header's worth of bytes between them, into memory that is
-    /// not clean.
-    private func decodePair(_ decoder: FrameDecoder, _ payloads: [[UInt8]]) -> [UInt64] {
+    /// not clean, and tells whether the images are the expected ones. (To print how whole images differ takes minutes.)
+    private func decodesPair(_ decoder: FrameDecoder, _ payloads: [[UInt8]], to expected: [UInt64]) -> Bool {
         let stride = payloads[0].count + 399
         var wire = [UInt8](repeating: 0xee, count: 2 * stride)
         for (index, payload) in payloads.enumerated() {
@@ -34,7 +34,7 @@ import Testing
         wire.withUnsafeBytes {
             decoder.decodeStack(frames: $0.baseAddress! + 7, stride: stride, count: 2, into: images)
         }
-        return nativeValues(UnsafeRawBufferPointer(images), decoder.encoding)
+        return nativeValues(UnsafeRawBufferPointer(images), decoder.encoding) == expected
     }
 
     @Test(arguments: rawCases)
@@ -63,7 +63,7 @@ import Testing
         #expect(format.sigShape == shape)
         let decoder = try FrameDecoder(format, instructionSet: test.level)
         #expect(!decoder.isIdentity)
-        #expect(decodePair(decoder, payloads) == images.joined().map { UInt64($0) })
+        #expect(decodesPair(decoder, payloads, to: images.joined().map { UInt64($0) }))
     }
 
     @Test(arguments: InstructionSet.supported)
@@ -85,7 +85,7 @@ import Testing
             for (index, byte) in stream.enumerated() {
                 expected[index / bytes] = expected[index / bytes] << 8 | UInt64(byte)
             }
-            #expect(decodePair(decoder, payloads) == expected)
+            #expect(decodesPair(decoder, payloads, to: expected))
             #expect(decoder.undecodedStack(frames: UnsafeRawPointer(bitPattern: 16)!, stride: 1, count: 2) != nil)
         }
     }
@@ -107,7 +107,7 @@ import Testing
                 .u01, layout: "1x1", width: width, height: height, depth: .one, payloadBytes: payloads[0].count)
             let decoder = try FrameDecoder(format, instructionSet: level)
             #expect(!decoder.isIdentity)
-            #expect(decodePair(decoder, payloads) == images.joined().map { UInt64($0) })
+            #expect(decodesPair(decoder, payloads, to: images.joined().map { UInt64($0) }))
             #expect(decoder.undecodedStack(frames: UnsafeRawPointer(bitPattern: 16)!, stride: 1, count: 2) == nil)
         }
     }

@@ -92,8 +92,36 @@ import Testing
             sumsOfAll.append(expected.map(\.sum))
         }
         let together = filled(2 * Self.masks.count, with: UInt64(1), guardedBy: 77) {
-            kernels.maskedSums(input.stack, Self.masks.map(\.0), into: $0)
+            kernels.maskedSums(input.stack, RunLengthMaskSet(Self.masks.map(\.0)), into: $0)
         }
         #expect(together == sumsOfAll.map { $0[0] } + sumsOfAll.map { $0[1] })
+    }
+
+    /// More masks, and more ways for them to overlap, than fit into one pass.
+    @Test(arguments: [1, 7, 130])
+    func setsOfAnyNumberOfMasks(_ count: Int) {
+        var generator = SeededGenerator(seed: UInt64(count))
+        let masks = (0..<count).map { _ in
+            let elements = (0..<Self.shape.pixelCount).map { _ in UInt8.random(in: 0...1, using: &generator) }
+            return RunLengthMask(sigShape: Self.shape, nonzero: elements)
+        }
+        let input = TestPixels.random(.uint16BigEndian, frames: 3, pixels: Self.shape.pixelCount)
+        let kernels = PixelKernels()
+        let sums = filled(3 * count, with: UInt64(1), guardedBy: 77) {
+            kernels.maskedSums(input.stack, RunLengthMaskSet(masks), into: $0)
+        }
+        for (index, mask) in masks.enumerated() {
+            let alone = filled(3, with: UInt64(1), guardedBy: 77) { kernels.maskedSums(input.stack, mask, into: $0) }
+            #expect(alone == (0..<3).map { frame in sums?[frame * count + index] ?? 0 })
+        }
+    }
+
+    @Test func setsOfEmptyMasksSumToZero() {
+        let empty = RunLengthMask.rectangle(Self.shape, y: 0..<0, x: 0..<5)
+        let input = TestPixels.random(.uint8, frames: 2, pixels: Self.shape.pixelCount)
+        let sums = filled(4, with: UInt64(1), guardedBy: 77) {
+            PixelKernels().maskedSums(input.stack, RunLengthMaskSet([empty, empty]), into: $0)
+        }
+        #expect(sums == [0, 0, 0, 0])
     }
 }

@@ -8,7 +8,8 @@ import Testing
         #expect(!peer.canSend(bytes: 1))
         peer.grant(items: 2, bytes: 100)
         #expect(peer.canSend(bytes: 100))
-        #expect(peer.enqueue(.init(number: 1, acquisition: [], positions: 0..<10)))
+        let isQueued1 = peer.enqueue(.init(number: 1, acquisition: [], positions: 0..<10))
+        #expect(isQueued1)
         peer.sent(upTo: 4, bytes: 60)
         #expect(peer.current?.positions == 4..<10)
         #expect(!peer.canSend(bytes: 60))
@@ -22,7 +23,8 @@ import Testing
         var peer = FetchPeer()
         peer.grant(items: 2, bytes: 100)
         #expect(peer.canSend(bytes: 1000))
-        #expect(peer.enqueue(.init(number: 1, acquisition: [], positions: 0..<10)))
+        let isQueued2 = peer.enqueue(.init(number: 1, acquisition: [], positions: 0..<10))
+        #expect(isQueued2)
         peer.sent(upTo: 1, bytes: 1000)
         #expect(!peer.canSend(bytes: 1000))
         peer.grant(items: 1, bytes: 100)
@@ -31,8 +33,10 @@ import Testing
 
     @Test func unavailableRangesAreJoinedByReason() {
         var peer = FetchPeer()
-        #expect(peer.enqueue(.init(number: 1, acquisition: [], positions: 5..<20)))
-        #expect(peer.takeFinished() == nil)
+        let isQueued3 = peer.enqueue(.init(number: 1, acquisition: [], positions: 5..<20))
+        #expect(isQueued3)
+        let early = peer.takeFinished()
+        #expect(early == nil)
         peer.skipped(upTo: 7, reason: .missing)
         peer.skipped(upTo: 9, reason: .missing)
         peer.skipped(upTo: 12, reason: .released)
@@ -46,9 +50,11 @@ import Testing
     @Test func requestsAreBoundedAndCreditCannotOverflow() {
         var peer = FetchPeer()
         for number in 0..<FetchPeer.maximumRequests {
-            #expect(peer.enqueue(.init(number: UInt64(number), acquisition: [], positions: 0..<1)))
+            let isQueued4 = peer.enqueue(.init(number: UInt64(number), acquisition: [], positions: 0..<1))
+            #expect(isQueued4)
         }
-        #expect(!peer.enqueue(.init(number: 99, acquisition: [], positions: 0..<1)))
+        let isQueued5 = peer.enqueue(.init(number: 99, acquisition: [], positions: 0..<1))
+        #expect(!isQueued5)
         for _ in 0..<3 { peer.grant(items: .max, bytes: .max) }
         #expect(peer.creditBytes == .max)
     }

@@ -32,13 +32,13 @@ import Testing
     }
 
     @Test func thePNGHasItsSizeInItsHeader() {
-        let bytes = Picture(values: Array(0..<6), height: 2, width: 3).enlarged(4).png()
+        let bytes = Picture(values: (0..<6).map { Double($0) }, height: 2, width: 3).enlarged(4).png()
         #expect(Array(bytes.prefix(8)) == [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
         #expect(Array(bytes[16..<24]) == [0, 0, 0, 12, 0, 0, 0, 8])
     }
 
     @Test func theTerminalGetsTwoRowsALine() {
-        let picture = Picture(values: Array(0..<100), height: 10, width: 10)
+        let picture = Picture(values: (0..<100).map { Double($0) }, height: 10, width: 10)
         #expect(picture.terminalLines(maximumWidth: 80).count == 5)
         let small = picture.terminalLines(maximumWidth: 5)
         #expect(small.count == 3)

@@ -37,7 +37,9 @@ struct swk_stack {
     size_t pixels;     // per frame
 };
 
-/// Consecutive pixels of one row.
+enum { SWK_MAX_REGIONS = 64 };
+
+/// Consecutive pixels of one row, at least one.
 struct swk_run {
     uint32_t start;  // index of the first pixel in the frame
     uint32_t count;
@@ -64,9 +66,11 @@ struct swk_pixel_kernels {
     void (*maximum)(const struct swk_stack *stack, void *maxima);
     /// sums[frame] = Σ pixels, modulo 2^64.
     void (*frame_sums)(const struct swk_stack *stack, uint64_t *sums);
-    /// sums[frame] = Σ pixels of the runs, modulo 2^64.
-    void (*masked_sums)(const struct swk_stack *stack, const struct swk_run *runs, size_t run_count, uint64_t *sums);
-    /// moments[frame] over the runs.
+    /// sums[frame · region_count + region] = Σ pixels of that region's runs, modulo 2^64. `regions` tells the region of
+    /// each run; without it all are of region 0. At least one run; at most SWK_MAX_REGIONS regions.
+    void (*region_sums)(const struct swk_stack *stack, const struct swk_run *runs, const uint8_t *_Nullable regions,
+                        size_t run_count, size_t region_count, uint64_t *sums);
+    /// moments[frame] over the runs, of which there is at least one.
     void (*moments)(const struct swk_stack *stack, const struct swk_run *runs, size_t run_count,
                     struct swk_moments *moments);
     /// Frames one behind the other as float32, rounded to nearest.

@@ -53,7 +53,8 @@ public final class FrameRing: Sendable {
         core = .allocate(capacity: 1)
         core.initialize(
             to: RingCore(
-                slotBytes: slotBytes, slotCount: slotCount, tilesPerSlot: tilesPerSlot, slab: slab, slabBytes: slabBytes))
+                slotBytes: slotBytes, slotCount: slotCount, tilesPerSlot: tilesPerSlot, slab: slab, slabBytes: slabBytes
+            ))
         for index in 0..<slotCount {
             (core.pointee.slots + index).initialize(to: RingSlot(index: Int32(index), core: core))
         }
@@ -124,22 +125,43 @@ public final class FrameRing: Sendable {
     ///   tile that has not been published yet.
     /// - Complexity: linear in the number of slots, a few nanoseconds each.
     public func lookup(generation: UInt64, position: Int) -> Tile? {
+        firstTile(in: position..<position + 1, generation: generation)
+    }
+
+    /// The first of `positions` whose frame is still in the ring; nil when none is.
+    ///
+    /// - Complexity: linear in the number of slots.
+    public func firstPosition(in positions: Range<Int>, generation: UInt64) -> Int? {
+        guard let tile = firstTile(in: positions, generation: generation) else { return nil }
+        defer { release(tile) }
+        return max(tile.firstPosition, positions.lowerBound)
+    }
+
+    /// The tile, held for the caller, that has the first of `positions` whose frame is in the ring.
+    private func firstTile(in positions: Range<Int>, generation: UInt64) -> Tile? {
         let core = core
+        var best: Tile?
         for index in 0..<slotCount {
             let slot = core.pointee.slots + index
+            let wanted = positions.lowerBound..<(best?.firstPosition ?? positions.upperBound)
             guard slot.pointee.tileCount.load(ordering: .acquiring) > 0,
-                slot.pointee.firstPosition.load(ordering: .relaxed) <= position,
-                slot.pointee.endPosition.load(ordering: .relaxed) > position,
+                slot.pointee.firstPosition.load(ordering: .relaxed) < wanted.upperBound,
+                slot.pointee.endPosition.load(ordering: .relaxed) > wanted.lowerBound,
                 core.pointee.tryRetain(index)
             else { continue }
             // Held now, so that what the table says stays true.
             let count = Int(slot.pointee.tileCount.load(ordering: .acquiring))
-            for entry in 0..<count {
-                let tile = core.pointee.tiles[index * core.pointee.tilesPerSlot + entry]
-                if tile.generation == generation, tile.positions.contains(position) { return tile }
+            let tiles = UnsafeBufferPointer(start: core.pointee.tiles + index * core.pointee.tilesPerSlot, count: count)
+            let found = tiles.filter { $0.generation == generation && $0.positions.overlaps(positions) }
+                .min { $0.firstPosition < $1.firstPosition }
+            guard let found, best.map({ found.firstPosition < $0.firstPosition }) ?? true else {
+                RingCore.release(slot)
+                continue
             }
-            RingCore.release(slot)
+            if let best { release(best) }
+            best = found
+            if found.firstPosition <= positions.lowerBound { break }
         }
-        return nil
+        return best
     }
 }

@@ -69,7 +69,7 @@ public struct Tile: @unchecked Sendable {
     /// Part of the tile: the frames at `positions`, which must lie in it. Shares the tile's hold on the slot.
     public func part(_ positions: Range<Int>) -> Tile {
         precondition(
-            !positions.isEmpty && positions.lowerBound >= firstPosition && positions.upperBound <= firstPosition + count,
+            !positions.isEmpty && positions.clamped(to: self.positions) == positions,
             "positions \(positions) do not lie in the tile's \(self.positions)")
         return Tile(
             generation: generation, firstPosition: positions.lowerBound, count: positions.count, partition: partition,

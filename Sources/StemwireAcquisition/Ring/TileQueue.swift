@@ -72,6 +72,11 @@ public final class TileQueue: Sendable {
         wakeConsumer()
     }
 
+    /// Tells the consumer that there may be more, after all. Only while no source is using the queue.
+    public func reopen() {
+        isClosedFlag.store(false, ordering: .sequentiallyConsistent)
+    }
+
     private func wakeConsumer() {
         if isConsumerWaiting.load(ordering: .sequentiallyConsistent),
             isConsumerWaiting.exchange(false, ordering: .sequentiallyConsistent)

@@ -74,15 +74,16 @@ public enum NavShapeError: Error, Sendable, Hashable, CustomStringConvertible {
             let less = margins > 0 ? " less \(margins) lead-in and tail frames" : ""
             return "nav shape \(Self.text(shape)): \(frames) frames\(less) cannot be divided by \(unit)"
         case .notSquare(let shape, let frames, let remainder):
-            return "nav shape \(Self.text(shape)): of \(frames) frames, \(remainder) remain for the two lengths given as "
-                + "-1, which is not a square: give one of them"
+            return "nav shape \(Self.text(shape)): of \(frames) frames, \(remainder) remain for the two lengths given "
+                + "as -1, which is not a square: give one of them"
         case .hookHasPlaceholder(let shape):
             return "the nav shape hook answered \(Self.text(shape)): all its lengths must be at least 1"
         case .hookDisagrees(let shape, let needed, let frames):
             return "the nav shape hook answered \(Self.text(shape)), which takes \(needed) frames, "
                 + "but the acquisition has \(frames)"
         case .noShape(let frames):
-            return "no nav shape: none was given, the acquisition header has none, and \(frames) frames are not a square"
+            return "no nav shape: none was given, the acquisition header has none, "
+                + "and \(frames) frames are not a square"
         case .tooLarge(let shape):
             return "nav shape \(Self.text(shape)) has more positions than can be handled"
         }

@@ -65,7 +65,8 @@ public struct NavShapeResolver: Sendable {
                 return ResolvedScan(geometry: geometry, rule: .scanSize, frameCount: frames)
             }
             warnings.append(
-                "ScanY × ScanX of the acquisition header is \(scanY) × \(scanX), which does not fit \(frames) frames: ignored")
+                "ScanY × ScanX of the acquisition header is \(scanY) × \(scanX), which does not fit \(frames) frames: ignored"
+            )
         }
         if let perTrigger = framesPerTrigger, perTrigger > 1, perTrigger < frames,
             let geometry = try fromFramesPerTrigger(perTrigger, frames: frames)

@@ -27,7 +27,8 @@ public final class MemorySource: Sendable {
         configuration: SourceConfiguration = .init(),
         fill: @escaping @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) -> Void
     ) {
-        precondition(Self.bytes(pixelType) != nil, "frames in memory are U08, U16, U32 or U64, not \(pixelType.rawValue)")
+        precondition(
+            Self.bytes(pixelType) != nil, "frames in memory are U08, U16, U32 or U64, not \(pixelType.rawValue)")
         self.navShape = navShape
         self.sigShape = sigShape
         self.pixelType = pixelType

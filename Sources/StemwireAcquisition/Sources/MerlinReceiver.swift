@@ -89,10 +89,13 @@ public final class MerlinReceiver: Sendable {
         return end
     }
 
-    /// Runs a connection on a thread of its own; `join()` tells its end. The consumers' queues are closed then.
+    /// Runs a connection on a thread of its own; `join()` tells its end. The consumers' queues are closed then, and open
+    /// again when the next connection is started. To be called again only after `join()`.
     ///
     /// - Throws: `SystemError` when there is no thread to be had.
     public func start(_ connection: TCPConnection) throws(SystemError) {
+        end.withLock { $0 = nil }
+        for consumer in consumers { consumer.reopen() }
         let new = try NamedThread("merlin-receiver") { [self] in
             let result = run(connection)
             end.withLock { $0 = result }

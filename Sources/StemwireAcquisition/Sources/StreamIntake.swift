@@ -1,33 +1,6 @@
 import MerlinProtocol
 import StemwireSystem
 
-/// What happens to frames when consumers hold all memory.
-public enum RingFullPolicy: Sendable, Hashable {
-    /// Nothing is read until a slot is free; TCP makes the detector wait.
-    case wait
-    /// Reading goes on, and frames are counted as dropped; their positions are missing.
-    case dropCounted
-}
-
-/// Settings of a source.
-public struct SourceConfiguration: Sendable {
-    public var tracker = FrameTracker.Configuration()
-    /// Positions in a partition; nil: whole scan lines, about 256 positions.
-    public var framesPerPartition: Int?
-    public var whenRingIsFull = RingFullPolicy.wait
-    /// How old a frame may get before its tile is handed on.
-    public var tileAgeLimit = Duration.milliseconds(20)
-
-    public init() {}
-
-    /// Positions in a partition of a scan: depends on nothing else.
-    public func partitionLength(_ shape: NavShape) -> Int {
-        if let framesPerPartition { return max(1, framesPerPartition) }
-        let usual = 256
-        return shape.lineLength > 4 * usual ? usual : shape.lineLength * max(1, usual / shape.lineLength)
-    }
-}
-
 /// The way of a byte stream into the ring: slots, parsing in place, placement, tiles, events.
 ///
 /// Used by one thread. It does no I/O itself: a source writes stream bytes where `space` says, tells how many, and
@@ -218,6 +191,11 @@ final class StreamIntake {
     ///
     /// - Parameter quiet: no more bytes are expected now.
     func parse(quiet: Bool, at now: ContinuousClock.Instant) {
+        if slot == nil, end > start, let free = writer.takeSlot() {
+            // Read where frames are dropped, but there is memory again.
+            move(to: writer.memory(free))
+            slot = free
+        }
         var hasMessage = false
         parsing: while true {
             let unread = UnsafeRawBufferPointer(rebasing: memory[start..<end])
@@ -323,9 +301,7 @@ final class StreamIntake {
 
     private func append(_ position: Int, _ totalBytes: Int, at now: ContinuousClock.Instant) {
         if openTile != nil {
-            if position == openTile!.firstPosition + openTile!.count, start == openTile!.end,
-                position < openTile!.limit
-            {
+            if position == openTile!.firstPosition + openTile!.count, start == openTile!.end {
                 openTile!.count += 1
                 openTile!.end = start + totalBytes
                 if position + 1 == openTile!.limit { closeTile() }
@@ -365,6 +341,7 @@ final class StreamIntake {
                 begin(start)
             case .ended(let end):
                 counters.acquisitionsEnded.wrappingAdd(1, ordering: .relaxed)
+                passOnCounts()
                 let summary = AcquisitionSummary(
                     id: end.hasStarted ? id : .random(), generation: end.generation, reason: end.reason,
                     accounting: end.accounting, hasStarted: end.hasStarted, duration: end.duration,

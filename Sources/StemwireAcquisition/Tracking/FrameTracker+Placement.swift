@@ -39,7 +39,7 @@ extension FrameTracker {
         let isFirst = sequence == runFirst
         if sequence == lastSequence {
             // Once more the frame before: says nothing, unless it is a new first frame.
-            guard isFirst, differsFromFirstFrame(fields, body) else { return }
+            guard isFirst, firstFrameHeader.isEmpty || differsFromFirstFrame(fields, body) else { return }
         } else if !isFirst && !isReceived(sequence) {
             pendingHeader = nil
             counts.spuriousHeaders += 1
@@ -70,7 +70,8 @@ extension FrameTracker {
         guard header == nil else { return false }
         if isArmedTold || highest - sequence >= Self.reorderWindow { return true }
         if state != .running, isRunSilent || (sequence == runFirst && firstFrameHeader.isEmpty) { return true }
-        guard sequence < runFirst + 8, let lastRepeated, lastRepeated + 1 == sequence else { return false }
+        // Two in a row among the first three: later ones may as well be second copies.
+        guard sequence < runFirst + 3, let lastRepeated, lastRepeated + 1 == sequence else { return false }
         return state != .running || isReceived(sequence)
     }
 
@@ -243,8 +244,9 @@ extension FrameTracker {
         rivalFormat = nil
         counts.placed = 0
         for index in 0..<received.capacity where received.contains(index) {
+            guard case .position = scan.geometry.place(ofFrame: index) else { continue }
             received.remove(index)
-            if case .position = scan.geometry.place(ofFrame: index) { rejected.insert(index) }
+            rejected.insert(index)
         }
         firstFrameHeader = []
         startWarnings.append("the first frame was of another format than those that followed, and is rejected")
@@ -274,7 +276,6 @@ extension FrameTracker {
                 return .dropped(position)
             }
             received.insert(index)
-            rejected.remove(index)
             counts.placed += 1
             return .placed(position)
         case .leadIn:

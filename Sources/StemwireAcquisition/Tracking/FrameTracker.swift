@@ -89,7 +89,9 @@ public struct FrameTracker: Sendable {
     /// The format of the frame before, if it was whole but not of the acquisition's, which only one frame has so far.
     var rivalFormat: FrameFormat?
     var formatError: FrameFormatError?
+    /// Frames that have come well.
     var received = FrameSet(capacity: 0)
+    /// Frames of which a bad copy came first; those that are in `received` too count as placed.
     var rejected = FrameSet(capacity: 0)
     var counts = Accounting()
     var messages = 0

@@ -33,8 +33,10 @@ struct EventQueue: ConsumerQueue {
     }
 
     /// What was over when the subscription began is no event.
-    mutating func skip(endsUpTo generation: UInt64) { newestEnd = max(newestEnd, generation) }
-    mutating func skip(startsUpTo generation: UInt64) { newestStart = max(newestStart, generation) }
+    mutating func skip(upTo generation: UInt64) {
+        newestStart = max(newestStart, generation)
+        newestEnd = max(newestEnd, generation)
+    }
 
     mutating func serverRestarted() {
         newestStart = 0

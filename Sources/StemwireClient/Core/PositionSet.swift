@@ -70,6 +70,7 @@ struct PositionSet: Sendable, Equatable {
 
     /// The positions of `range` that are in the set.
     func members(in range: Range<Int>) -> [Range<Int>] {
+        guard !range.isEmpty else { return [] }
         var result: [Range<Int>] = []
         var index = firstIndex { $0.upperBound > range.lowerBound }
         while index < ranges.count, ranges[index].lowerBound < range.upperBound {

@@ -114,7 +114,9 @@ struct ResultFollower: ConsumerQueue {
     /// Another server process has taken the old one's place.
     mutating func serverRestarted() {
         for index in acquisitions.indices {
-            if acquisitions[index].end == nil { acquisitions[index].end = acquisitions[index].untoldEnd("serverRestarted") }
+            if acquisitions[index].end == nil {
+                acquisitions[index].end = acquisitions[index].untoldEnd("serverRestarted")
+            }
             acquisitions[index].isComplete = true
         }
         newest = 0
@@ -156,7 +158,8 @@ struct ResultFollower: ConsumerQueue {
     private mutating func follow(
         _ acquisition: AcquisitionUUID, _ generation: UInt64, isStart: Bool, now: ContinuousClock.Instant
     ) -> Int? {
-        if let index = acquisitions.firstIndex(where: { $0.generation == generation && $0.acquisition == acquisition }) {
+        if let index = acquisitions.firstIndex(where: { $0.generation == generation && $0.acquisition == acquisition })
+        {
             return index
         }
         guard generation > newest else { return nil }

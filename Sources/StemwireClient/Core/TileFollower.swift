@@ -10,6 +10,8 @@ struct TileFollower: Sendable {
         /// How long after an acquisition's end, or its last tile, tiles may still be on their way: the order of live
         /// messages holds only within a topic.
         var settling = Duration.milliseconds(250)
+        /// The same when the end was told by another socket, which may be well ahead of the live one.
+        var settlingAfterStatus = Duration.seconds(1)
     }
 
     enum Action: Sendable {
@@ -62,8 +64,14 @@ struct TileFollower: Sendable {
 
     // MARK: What is heard
 
-    /// What ran when the subscription began has been told.
-    mutating func joined() { hasJoined = true }
+    /// A snapshot has been told, with what ran when the subscription began. Starts that it did not have are not known.
+    mutating func snapshotTaken(now: ContinuousClock.Instant) {
+        hasJoined = true
+        for index in acquisitions.indices.reversed() where acquisitions[index].start == nil {
+            acquisitions[index].startIsUnknown = true
+            if !acquisitions[index].isSettled, acquisitions[index].isComplete { settle(index, now: now) }
+        }
+    }
 
     /// An acquisition has begun; `isLive` unless a snapshot tells it.
     mutating func started(_ start: AcquisitionStart, isLive: Bool, now: ContinuousClock.Instant) {
@@ -83,13 +91,14 @@ struct TileFollower: Sendable {
     /// An acquisition that was over before the subscription began; nothing of it is delivered.
     mutating func isOver(_ end: AcquisitionEnd, now: ContinuousClock.Instant) {
         if index(of: end.acquisition, end.generation) != nil {
-            ended(end, now: now)
+            ended(end, isLive: false, now: now)
         } else {
             newest = max(newest, end.generation)
         }
     }
 
-    mutating func ended(_ end: AcquisitionEnd, now: ContinuousClock.Instant) {
+    /// - Parameter isLive: whether the live socket told it, behind the tiles.
+    mutating func ended(_ end: AcquisitionEnd, isLive: Bool = true, now: ContinuousClock.Instant) {
         if index(of: end.acquisition, end.generation) == nil {
             guard end.generation > newest else { return }
             add(TileProgress(acquisition: end.acquisition, generation: end.generation), now: now)
@@ -97,8 +106,8 @@ struct TileFollower: Sendable {
         }
         guard let index = index(of: end.acquisition, end.generation), acquisitions[index].end == nil else { return }
         acquisitions[index].end = end
-        acquisitions[index].settlesAt = now + options.settling
-        if acquisitions[index].hasAllPlaced { settle(index, now: now) }
+        acquisitions[index].settlesAt = now + (isLive ? options.settling : options.settlingAfterStatus)
+        if acquisitions[index].isComplete { settle(index, now: now) }
     }
 
     mutating func tile(
@@ -146,13 +155,13 @@ struct TileFollower: Sendable {
             acquisitions[index].repair.want(tile.positions)
             fetchMore(index, now: now)
         } else {
-            acquisitions[index].waived.insert(tile.positions)
+            acquisitions[index].waive(tile.positions, arePlaced: true)
         }
     }
 
     /// What the status says: the newest acquisition, and those that are over. To be told after joining only.
     mutating func status(newest told: UInt64, ends: [AcquisitionEnd], now: ContinuousClock.Instant) {
-        for end in ends.sorted(by: { $0.generation < $1.generation }) { ended(end, now: now) }
+        for end in ends.sorted(by: { $0.generation < $1.generation }) { ended(end, isLive: false, now: now) }
         if told > newest { actions.append(.refresh) }
         // The status knows the last two; what is older and open will never be told.
         for index in acquisitions.indices.reversed()
@@ -180,7 +189,12 @@ struct TileFollower: Sendable {
     mutating func tick(now: ContinuousClock.Instant) {
         for index in acquisitions.indices.reversed() {
             if !acquisitions[index].isSettled, let at = acquisitions[index].settlesAt, at <= now {
-                settle(index, now: now)
+                if acquisitions[index].startIsSettled {
+                    settle(index, now: now)
+                } else {
+                    // The snapshot that has the start is on its way.
+                    acquisitions[index].settlesAt = now + options.settling
+                }
             } else if let due = acquisitions[index].repair.nextDeadline, due <= now {
                 fetchMore(index, now: now)
             }
@@ -236,7 +250,7 @@ struct TileFollower: Sendable {
     }
 
     private mutating func giveUp(_ positions: Range<Int>, _ reason: UnavailableFrames.Reason, at index: Int) {
-        acquisitions[index].waived.insert(positions)
+        acquisitions[index].waive(positions, arePlaced: reason == .released)
         actions.append(
             .event(
                 .unavailable(
@@ -307,8 +321,9 @@ struct TileFollower: Sendable {
             actions.append(.event(.tile(part)))
         }
         guard acquisitions[index].end != nil, !acquisitions[index].isSettled else { return closeIfDone(index) }
-        acquisitions[index].settlesAt = now + options.settling
-        if acquisitions[index].hasAllPlaced { settle(index, now: now) }
+        let settled = now + options.settling
+        acquisitions[index].settlesAt = max(acquisitions[index].settlesAt ?? settled, settled)
+        if acquisitions[index].isComplete { settle(index, now: now) }
     }
 
     private mutating func endUntold(_ index: Int, _ reason: AcquisitionEnd.Reason, now: ContinuousClock.Instant) {

@@ -13,13 +13,17 @@ struct TileProgress: Sendable {
     /// Positions that were told as a gap.
     var announced = PositionSet()
     /// Positions that will not be delivered, which the consumer was told.
-    var waived = PositionSet()
+    private(set) var waived = PositionSet()
+    /// Those of them that the server did place.
+    private var waivedPlaced = PositionSet()
     /// One behind the last position heard of.
     var highWater = 0
     var repair = RepairPlan()
     /// When nothing more is expected; known once the acquisition is over.
     var settlesAt: ContinuousClock.Instant?
     var isSettled = false
+    /// Whether a snapshot taken after its beginning did not tell the start: no readable frame came.
+    var startIsUnknown = false
     private var hasTiles = false
 
     init(acquisition: AcquisitionUUID, generation: UInt64) {
@@ -37,10 +41,17 @@ struct TileProgress: Sendable {
         return covered
     }
 
+    /// Whether nothing more can come: a start that was lost has been asked for, and is worth the wait.
+    var isComplete: Bool { hasAllPlaced && startIsSettled }
+
+    /// Whether the start was told, or the server does not know it either.
+    var startIsSettled: Bool { start != nil || startIsUnknown }
+
     /// Whether all frames that the server placed were delivered or given up.
     var hasAllPlaced: Bool {
         guard let end else { return false }
-        return received.count + waived.count >= end.accounting.placed && (end.accounting.placed > 0 || !hasTiles)
+        return received.count + waivedPlaced.count >= end.accounting.placed
+            && (end.accounting.placed > 0 || !hasTiles)
     }
 
     /// Positions that should have come and did not; known once the acquisition is over.
@@ -87,10 +98,19 @@ struct TileProgress: Sendable {
         return TileGap(acquisition: acquisition, generation: generation, positions: open, cause: cause)
     }
 
+    /// Positions will not be delivered.
+    ///
+    /// - Parameter arePlaced: whether the server is known to have had them.
+    mutating func waive(_ positions: Range<Int>, arePlaced: Bool) {
+        waived.insert(positions)
+        if arePlaced { waivedPlaced.insert(positions) }
+    }
+
     /// New positions are delivered.
     mutating func take(_ positions: Range<Int>) {
         received.insert(positions)
         waived.remove(positions)
+        waivedPlaced.remove(positions)
         repair.forget(positions)
         hasTiles = true
     }

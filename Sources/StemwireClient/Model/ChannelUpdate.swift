@@ -180,5 +180,7 @@ public struct ResultTypeError: Error, Sendable, CustomStringConvertible {
     public let name: ChannelName
     public let dtype: DType
 
-    public var description: String { "the channel \(name) is an array of \(dtype.rawValue), ask for that type or for doubles" }
+    public var description: String {
+        "the channel \(name) is an array of \(dtype.rawValue), ask for that type or for doubles"
+    }
 }

@@ -153,7 +153,9 @@ public struct FrameTile: Sendable {
         as type: Pixel.Type = Pixel.self
     ) throws(TileDecodeError) -> [Pixel] {
         let format = try format()
-        guard format.decodedPixel.bytesPerPixel == MemoryLayout<Pixel>.size else { throw .wrongType(format.decodedPixel) }
+        guard format.decodedPixel.bytesPerPixel == MemoryLayout<Pixel>.size else {
+            throw .wrongType(format.decodedPixel)
+        }
         let pixels = count * format.sigShape.pixelCount
         var failure: TileDecodeError?
         let images = [Pixel](unsafeUninitializedCapacity: pixels) { buffer, initialized in

@@ -25,7 +25,8 @@ public struct ResultSnapshot: Sendable {
             do throws(MalformedMessage) {
                 channels.append(
                     try ChannelUpdate(
-                        update, array: payloads[first], mask: payloads[first + 1], verifiesChecksums: verifiesChecksums))
+                        update, array: payloads[first], mask: payloads[first + 1], verifiesChecksums: verifiesChecksums)
+                )
             } catch {
                 malformed += 1
             }

@@ -1,14 +1,14 @@
 import MerlinProtocol
 import StemwireKernels
 import StemwireProtocol
-import Synchronization
+import StemwireSystem
 import ZeroMQ
 
 /// What the tiles of one format share: the format, and the decoder once somebody asks for it.
 final class TileDecoding: Sendable {
     let wire: WireFrameFormat
     let sigShape: SigShape?
-    private let decoder = Mutex<Result<FrameDecoder, TileDecodeError>?>(nil)
+    private let decoder = Locked<Result<FrameDecoder, TileDecodeError>?>(nil)
 
     init(_ wire: WireFrameFormat) throws(MalformedMessage) {
         self.wire = wire

@@ -11,6 +11,8 @@ extension ClientCore {
         if channels.isEmpty { lastHeard = .now }
         channels[channel.number] = channel
         channel.alarm = Alarm(on: reactor) { [self] in
+            control?.catchUp()
+            channel.link?.catchUp()
             channel.subscriber.tick(now: .now)
             settle(channel)
         }
@@ -179,6 +181,7 @@ extension ClientCore {
     func poll() {
         guard !channels.isEmpty, !isClosed else { return }
         pollAlarm?.set(.now + options.pollInterval)
+        forgiveOversleeping()
         endLostChannels()
         guard !isPolling, !channels.isEmpty else { return }
         isPolling = true
@@ -202,12 +205,22 @@ extension ClientCore {
         }
     }
 
+    /// After this process itself was held up, or the machine slept, the server's silence is not the server's fault.
+    private func forgiveOversleeping() {
+        let now = ContinuousClock.now
+        defer { lastPoll = now }
+        guard now - lastPoll > options.pollInterval + options.lossTimeout / 2 else { return }
+        lastHeard = now
+        for channel in channels.values where channel.unreachableSince != nil { channel.unreachableSince = now }
+    }
+
     private func endLostChannels() {
         let now = ContinuousClock.now
         for (number, channel) in channels {
             if now - lastHeard >= options.lossTimeout {
                 end(channel: number, .connectionLost(endpoint, after: options.lossTimeout))
-            } else if let since = channel.unreachableSince, now - since >= options.lossTimeout, let link = channel.link {
+            } else if let since = channel.unreachableSince, now - since >= options.lossTimeout, let link = channel.link
+            {
                 let live = (try? ServerEndpoint(link.address)) ?? endpoint
                 end(channel: number, .connectionLost(live, after: options.lossTimeout))
             }

@@ -46,7 +46,8 @@ extension ClientCore {
         var request = request
         if request.id.isEmpty { request.id = AcquisitionUUID.random().description }
         guard pending[request.id] == nil else {
-            return completion(.failure(ControlFailure(.invalidArgument, "request id \(request.id) is under way already")))
+            return completion(
+                .failure(ControlFailure(.invalidArgument, "request id \(request.id) is under way already")))
         }
         request.version = ProtocolVersion.current
         request.deadlineMs = UInt32(clamping: Int64(deadline / .milliseconds(1)))
@@ -84,6 +85,7 @@ extension ClientCore {
     }
 
     func expireRequests() {
+        control?.catchUp()
         for id in requests.expire(now: .now) {
             let why =
                 pending[id]?.wasSent == true

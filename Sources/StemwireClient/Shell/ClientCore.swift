@@ -32,6 +32,7 @@ actor ClientCore {
     var pollAlarm: Alarm?
     var isPolling = false
     var lastHeard: ContinuousClock.Instant = .now
+    var lastPoll: ContinuousClock.Instant = .now
     var lastForcedGreeting: ContinuousClock.Instant = .now - .seconds(3600)
     var counts = ClientStatistics()
 
@@ -42,8 +43,17 @@ actor ClientCore {
         self.reactor = reactor
     }
 
-    /// Connects and greets.
+    /// Connects and greets, unless the calling task is cancelled.
     func open(timeout: Duration) async -> Result<ServerInfo, ConnectError> {
+        // Within the actor, so that a cancellation, which is submitted to it, comes after the beginning.
+        await withTaskCancellationHandler {
+            await connect(timeout: timeout)
+        } onCancel: {
+            submit { $0.finishGreeting(.failure(.cancelled)) }
+        }
+    }
+
+    private func connect(timeout: Duration) async -> Result<ServerInfo, ConnectError> {
         requestAlarm = Alarm(on: reactor) { [self] in expireRequests() }
         pollAlarm = Alarm(on: reactor) { [self] in poll() }
         attempt = ConnectAttempt(endpoint)
@@ -67,9 +77,6 @@ actor ClientCore {
             }
         }
     }
-
-    /// Gives up connecting.
-    func cancelOpening() { finishGreeting(.failure(.cancelled)) }
 
     func finishGreeting(_ result: Result<ServerInfo, ConnectError>) {
         attempt = nil
@@ -108,9 +115,9 @@ actor ClientCore {
     }
 }
 
-/// Gives out numbers, each once.
+/// Gives out numbers, each once, from a random start: a late message for another's request is not taken for one's own.
 final class NumberSource: Sendable {
-    private let last = Atomic<UInt64>(0)
+    private let last = Atomic<UInt64>(.random(in: 1 << 40..<1 << 60))
 
     func next() -> UInt64 { last.wrappingAdd(1, ordering: .relaxed).newValue }
 }

@@ -8,8 +8,8 @@ final class EventSubscriber: LiveSubscriber {
     private let mailbox: EventMailbox
     private let counters: LiveCounters
     private var isJoining = true
-    /// Whether ends that a status tells were there before this subscription.
-    private var skipsEnds = true
+    /// Told before the subscription had joined: what was over then is no event.
+    private var earlyStatus: StatusDigest?
     private var wantsSnapshot = false
     private var newest: UInt64 = 0
     let isDone = false
@@ -53,36 +53,33 @@ final class EventSubscriber: LiveSubscriber {
 
     func received(_ snapshot: ResultSnapshot, isJoining: Bool, now: ContinuousClock.Instant) {
         wantsSnapshot = false
-        guard let start = snapshot.start else { return self.isJoining = false }
-        newest = max(newest, start.generation)
+        // What the live socket has begun to tell is told to its end.
+        let isOver = snapshot.end != nil && (snapshot.start?.generation ?? 0) > newest
         change { queue in
-            if self.isJoining, snapshot.end != nil {
-                queue.skip(startsUpTo: start.generation)
-                queue.skip(endsUpTo: start.generation)
-            } else {
-                if self.isJoining { queue.skip(endsUpTo: start.generation &- 1) }
-                queue.started(start)
-                if let end = snapshot.end { queue.ended(end) }
+            if self.isJoining {
+                let over =
+                    [snapshot.start.map { isOver ? $0.generation : $0.generation &- 1 }]
+                    + (earlyStatus?.ends ?? []).map(\.generation).filter { $0 > newest }
+                for generation in over.compactMap({ $0 }) { queue.skip(upTo: generation) }
             }
+            if let start = snapshot.start { queue.started(start) }
+            if let end = snapshot.end { queue.ended(end) }
         }
+        newest = max(newest, snapshot.start?.generation ?? 0)
+        earlyStatus = nil
         self.isJoining = false
     }
 
     func received(_ status: StatusDigest, isFirst: Bool, now: ContinuousClock.Instant) {
-        guard !isJoining else { return }
-        change { queue in
-            for end in status.ends {
-                if skipsEnds { queue.skip(endsUpTo: end.generation) } else { queue.ended(end) }
-            }
-        }
-        skipsEnds = false
+        guard !isJoining else { return earlyStatus = status }
+        change { queue in for end in status.ends { queue.ended(end) } }
         newest = max(newest, status.ends.map(\.generation).max() ?? 0)
         if status.newest > newest { wantsSnapshot = true }
     }
 
     func serverRestarted(now: ContinuousClock.Instant) {
         isJoining = true
-        skipsEnds = true
+        earlyStatus = nil
         newest = 0
         change { $0.serverRestarted() }
     }

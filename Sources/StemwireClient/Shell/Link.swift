@@ -37,6 +37,7 @@ final class Link {
     private var outbox: [Parts] = []
     /// Messages taken in one turn of the reactor; what is left makes it come back.
     private static let turn = 64
+    private static let catchUpTurns = 64
     private static let outboxLimit = 4096
 
     /// A message of copied parts.
@@ -102,6 +103,15 @@ final class Link {
                 // The peer went away in the middle, or the socket is closed: this message is lost in either case.
             }
             sent += 1
+        }
+    }
+
+    /// Takes what has come already. To be called before a deadline is judged: a process that was held up finds timers
+    /// due before it has looked at its sockets.
+    func catchUp() {
+        for _ in 0..<Self.catchUpTurns where socket.isOpen {
+            guard let events = try? socket.events, events.contains(.readable) else { return }
+            receive()
         }
     }
 

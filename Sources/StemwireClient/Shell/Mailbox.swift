@@ -1,4 +1,4 @@
-import Synchronization
+import StemwireSystem
 
 /// Hands what a reactor puts into a queue to one consumer task, which waits without blocking a thread.
 ///
@@ -26,9 +26,9 @@ final class Mailbox<Queue: ConsumerQueue, Failure: Error>: Sendable {
         var cancelled: @Sendable () -> Void = {}
     }
 
-    private let state: Mutex<State>
+    private let state: Locked<State>
 
-    init(_ queue: Queue) { state = Mutex(State(queue: queue)) }
+    init(_ queue: Queue) { state = Locked(State(queue: queue)) }
 
     /// To be called once, before anybody waits.
     func connect(_ hooks: Hooks) { state.withLock { $0.hooks = hooks } }

@@ -11,8 +11,8 @@ final class ResultSubscriber: LiveSubscriber {
     private let verifiesChecksums: Bool
     private var wantsSnapshot = false
     private var isJoining = true
-    /// Whether a status was told before the subscription had joined.
-    private var hasEarlyStatus = false
+    /// Told before the subscription had joined: what was over then and has no results is not told.
+    private var earlyStatus: StatusDigest?
     private var deadline: ContinuousClock.Instant?
     let isDone = false
 
@@ -58,21 +58,22 @@ final class ResultSubscriber: LiveSubscriber {
     func received(_ snapshot: ResultSnapshot, isJoining: Bool, now: ContinuousClock.Instant) {
         wantsSnapshot = false
         let channels = snapshot.channels.filter { snapshotFilter.matches($0.name) }
-        change { $0.snapshot(start: snapshot.start, end: snapshot.end, updates: channels, now: now) }
+        let skipped = earlyStatus.take()?.ends.map(\.generation).max() ?? 0
+        change { follower in
+            follower.snapshot(start: snapshot.start, end: snapshot.end, updates: channels, now: now)
+            follower.skip(upTo: skipped)
+        }
         self.isJoining = false
     }
 
     func received(_ status: StatusDigest, isFirst: Bool, now: ContinuousClock.Instant) {
-        guard !isJoining else { return hasEarlyStatus = true }
-        change { follower in
-            if isFirst || hasEarlyStatus { for end in status.ends { follower.skip(upTo: end.generation) } }
-            follower.status(newest: status.newest, ends: status.ends, now: now)
-        }
-        hasEarlyStatus = false
+        guard !isJoining else { return earlyStatus = status }
+        change { $0.status(newest: status.newest, ends: status.ends, now: now) }
     }
 
     func serverRestarted(now: ContinuousClock.Instant) {
         isJoining = true
+        earlyStatus = nil
         change { $0.serverRestarted() }
     }
 

@@ -106,14 +106,14 @@ final class TileSubscriber: LiveSubscriber {
                     follower.isOver(end, now: now)
                 } else {
                     follower.started(start, isLive: true, now: now)
-                    follower.ended(end, now: now)
+                    follower.ended(end, isLive: false, now: now)
                 }
             } else {
                 follower.started(start, isLive: !self.isJoining, now: now)
             }
         }
         self.isJoining = false
-        follower.joined()
+        follower.snapshotTaken(now: now)
         if let status = earlyStatus.take() {
             for end in status.ends { follower.isOver(end, now: now) }
         }
@@ -126,9 +126,6 @@ final class TileSubscriber: LiveSubscriber {
             return mailbox.finish(.nobodySends(source: status.source, reason: status.reason))
         }
         guard !isJoining else { return earlyStatus = status }
-        if isFirst {
-            for end in status.ends { follower.isOver(end, now: now) }
-        }
         follower.status(newest: status.newest, ends: status.ends, now: now)
         perform(now: now)
     }

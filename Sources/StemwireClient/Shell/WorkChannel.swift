@@ -43,6 +43,7 @@ final class WorkChannel {
             window: settings.window, patience: settings.patience, now: .now)
         factory = TileFactory(verifiesChecksums: settings.verifiesChecksums)
         alarm = Alarm(on: reactor) { [self] in
+            self.link?.catchUp()
             peer.tick(now: .now)
             perform()
         }

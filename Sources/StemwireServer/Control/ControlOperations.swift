@@ -72,9 +72,15 @@ final class ControlOperations: ControlHandling {
         case .trigger:
             return await command("SOFTTRIGGER", deadline) {}
         case .stop:
-            return await command("STOPACQUISITION", deadline) { [receiver] in receiver.didStop() }
+            return await command("STOPACQUISITION", deadline) { [receiver, status] in
+                receiver.didStop()
+                status.disarmed()
+            }
         case .abort:
-            return await command("ABORT", deadline) { [receiver] in receiver.didAbort() }
+            return await command("ABORT", deadline) { [receiver, status] in
+                receiver.didAbort()
+                status.disarmed()
+            }
         case nil:
             return .failure(.unknownRequest, "the request has no kind, or one that this server does not know")
         }
@@ -125,7 +131,7 @@ final class ControlOperations: ControlHandling {
         var snapshot = WireSnapshot()
         snapshot.start = WireStart(record.description)
         if let summary = record.summary { snapshot.end = WireEnd(summary, record: record) }
-        var payloads: [[UInt8]] = []
+        var payloads: [ControlAnswer.Payload] = []
         for run in record.runs where wanted.run.isEmpty || run.name == wanted.run {
             let state = run.snapshot()
             for channel in state.channels
@@ -138,8 +144,7 @@ final class ControlOperations: ControlHandling {
                 let (header, mask) = item.wireUpdate(withChecksums: configuration.sendsChecksums)
                 guard payloads.count + 2 < WireLimits.parts else { break }
                 snapshot.channels.append(header)
-                payloads.append(channel.array.withUnsafeBytes { Array($0) })
-                payloads.append(mask)
+                payloads += [.array(channel.array), .bytes(mask)]
             }
         }
         var reply = WireReply()
@@ -215,17 +220,21 @@ final class ControlOperations: ControlHandling {
         guard trigger != nil || arm.trigger.isEmpty else {
             return .failure(.invalidArgument, "the trigger \"\(arm.trigger)\" is not known; soft, internal or nothing")
         }
-        let (receiver, shape) = (receiver, shape)
+        let (receiver, shape, status) = (receiver, shape, status)
         do throws(DetectorFailure) {
             try await detector.perform(by: deadline) { control, timeLeft in
                 try control.arm(
                     frames: arm.frames == 0 ? nil : Int(clamping: arm.frames), trigger: trigger,
                     beforeStart: {
-                        shape.value = wantedShape.isEmpty ? nil : wantedShape
+                        shape.request(wantedShape.isEmpty ? nil : wantedShape)
                         receiver.willArm()
+                        status.armed()
                     }, timeLeft: timeLeft)
             }
         } catch {
+            // Where only the answer did not come, the detector may be armed all the same.
+            if error.code == .detectorRefused { shape.request(nil) }
+            status.disarmed()
             return error.answer
         }
         var reply = WireReply()

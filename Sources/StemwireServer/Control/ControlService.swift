@@ -1,4 +1,5 @@
 import StemwireProtocol
+import StemwireUDF
 import SwiftProtobuf
 import Synchronization
 import ZeroMQ
@@ -14,8 +15,14 @@ protocol ControlHandling: Sendable {
 
 /// A reply with its payload parts.
 struct ControlAnswer: Sendable {
+    enum Payload: Sendable {
+        case bytes([UInt8])
+        /// Sent without a copy.
+        case array(ResultArray)
+    }
+
     var reply: WireReply
-    var payloads: [[UInt8]] = []
+    var payloads: [Payload] = []
 
     static func failure(_ code: FailureCode, _ message: String, detectorCode: Int32 = 0) -> ControlAnswer {
         var reply = WireReply()
@@ -44,7 +51,9 @@ actor ControlService {
         let encoding: ControlEncoding
     }
 
+    /// Requests that wait for their answers: of all peers, and of one, so that one leaves room for others.
     static let maximumOutstanding = 256
+    static let maximumOfPeer = 32
     static let defaultDeadline = Duration.seconds(5)
     static let longestDeadline = Duration.seconds(600)
 
@@ -54,6 +63,7 @@ actor ControlService {
     private let session: [UInt8]
     private var cache = AnswerCache<ReturnAddress, ControlAnswer>()
     private var outstanding = 0
+    private var outstandingOfPeer: [[UInt8]: Int] = [:]
 
     /// What the status says of this socket; read by other threads.
     nonisolated let counters = Counters()
@@ -72,7 +82,8 @@ actor ControlService {
         var options = SocketOptions()
         options.sendHighWaterMark = 64
         options.receiveHighWaterMark = 64
-        options.maxMessageSize = WireLimits.controlRequestBytes
+        // What is a little too large is refused by an answer; libzmq would cut the peer off without a word.
+        options.maxMessageSize = 4 * WireLimits.controlRequestBytes
         options.handshakeInterval = .seconds(2)
         options.heartbeatInterval = .seconds(1)
         options.heartbeatTimeout = .seconds(5)
@@ -83,9 +94,12 @@ actor ControlService {
 
     /// Binds and begins to answer. Returns the endpoint with its port.
     func start(at endpoint: String) throws(ZMQError) -> String {
-        let bound = try socket.bind(endpoint)
         reactor.watch(socket) { [self] _ in receive() }
-        return bound
+        try reactor.monitor(socket) { [counters] event in
+            guard case .handshakeFailed = event else { return }
+            counters.malformed.wrappingAdd(1, ordering: .relaxed)
+        }
+        return try socket.bind(endpoint)
     }
 
     func stop() {
@@ -131,7 +145,8 @@ actor ControlService {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
             return send(.failure(.malformed, "the id is longer than \(WireLimits.identifierBytes) bytes"), to: address)
         }
-        guard outstanding < Self.maximumOutstanding else {
+        let peer = address.routingID.bytes
+        guard outstanding < Self.maximumOutstanding, outstandingOfPeer[peer, default: 0] < Self.maximumOfPeer else {
             var answer = ControlAnswer.failure(
                 .busy, "\(outstanding) requests are waiting to be answered; try again in a second")
             answer.reply.id = request.id
@@ -146,12 +161,15 @@ actor ControlService {
             }
         }
         outstanding += 1
+        outstandingOfPeer[peer, default: 0] += 1
         let asked = Duration.milliseconds(Int(request.deadlineMs))
         let deadline = ContinuousClock.now + (asked > .zero ? min(asked, Self.longestDeadline) : Self.defaultDeadline)
         Task { [self] in
             var answer = await handler.answer(request, deadline: deadline)
             answer.reply.id = request.id
             outstanding -= 1
+            let left = outstandingOfPeer[peer, default: 1] - 1
+            outstandingOfPeer[peer] = left > 0 ? left : nil
             let waiting = isRemembered ? cache.finish(id: request.id, with: answer) : [address]
             for address in waiting { send(answer, to: address) }
         }
@@ -165,7 +183,12 @@ actor ControlService {
         message.append(address.routingID)
         if address.hasDelimiter { message.appendEmpty() }
         message.append(copying: body)
-        for payload in answer.payloads { message.append(copying: payload) }
+        for payload in answer.payloads {
+            switch payload {
+            case .bytes(let bytes): message.append(copying: bytes)
+            case .array(let array): message.append(array.message())
+            }
+        }
         // A peer that went away, or does not read its replies, loses them.
         _ = try? socket.trySend(&message)
     }

@@ -16,12 +16,14 @@ final class StatusReport: Sendable {
     private let ring: FrameRing
     private let receiver: MerlinReceiver
     private let table: RunTable
-    private let pins: LivePins
+    private let pins: TilePins
     private let began = ContinuousClock.now
-    private let attached = Mutex(Attached())
+    /// Acquisitions that had ended when the detector was armed last; −1 when it is not armed by this server.
+    private let endedWhenArmed = Atomic<Int>(-1)
+    private let attached = Locked(Attached())
 
     init(
-        configuration: ServerConfiguration, ring: FrameRing, receiver: MerlinReceiver, table: RunTable, pins: LivePins
+        configuration: ServerConfiguration, ring: FrameRing, receiver: MerlinReceiver, table: RunTable, pins: TilePins
     ) {
         self.configuration = configuration
         self.ring = ring
@@ -30,17 +32,23 @@ final class StatusReport: Sendable {
         self.pins = pins
     }
 
-    func attach(link: DetectorLink, live: LivePublisher.Counters, work: WorkService.Counters) {
-        attached.withLock { ($0.link, $0.live, $0.work) = (link, live, work) }
+    func attach(
+        link: DetectorLink, live: LivePublisher.Counters, work: WorkService.Counters, control: ControlService.Counters
+    ) {
+        attached.withLock { $0 = Attached(link: link, live: live, work: work, control: control) }
     }
 
-    func attach(control: ControlService.Counters) { attached.withLock { $0.control = control } }
+    /// The detector has been armed; the state shows it also while the acquisition header is on its way.
+    func armed() { endedWhenArmed.store(receiver.counters.endedAcquisitions, ordering: .releasing) }
+
+    /// The detector is not armed any more, whether or not a frame came.
+    func disarmed() { endedWhenArmed.store(-1, ordering: .releasing) }
 
     /// `disconnected`, `idle`, `armed` or `acquiring`.
     var state: String {
         guard attached.withLock({ $0.link?.state.isConnected ?? false }) else { return "disconnected" }
         return switch receiver.counters.state {
-        case .idle: "idle"
+        case .idle: endedWhenArmed.load(ordering: .acquiring) == receiver.counters.endedAcquisitions ? "armed" : "idle"
         case .armed: "armed"
         case .running: "acquiring"
         }
@@ -75,7 +83,9 @@ final class StatusReport: Sendable {
         status.acquisitions = UInt64(table.acquisitionCount)
         status.malformedControl = attached.control?.malformed.load(ordering: .relaxed) ?? 0
         status.malformedWork = attached.work?.malformed.load(ordering: .relaxed) ?? 0
-        status.malformedLive = attached.live?.refusedSubscriptions.load(ordering: .relaxed) ?? 0
+        status.malformedLive =
+            (attached.live?.refusedSubscriptions.load(ordering: .relaxed) ?? 0)
+            + (attached.live?.failedHandshakes.load(ordering: .relaxed) ?? 0)
         status.workPeers = UInt32(attached.work?.peers.load(ordering: .relaxed) ?? 0)
         return status
     }

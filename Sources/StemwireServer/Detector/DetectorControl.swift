@@ -20,34 +20,39 @@ final class DetectorControl: Sendable {
         _ work: @escaping @Sendable (MerlinControl, () throws(DetectorFailure) -> Duration) throws -> Value
     ) async throws(DetectorFailure) -> Value {
         let control = control
-        let result: Result<Value, DetectorFailure>? = await queue.perform {
-            let timeLeft = { () throws(DetectorFailure) -> Duration in
-                let left = deadline - ContinuousClock.now
-                guard left > .zero else {
-                    throw DetectorFailure(
-                        code: .timedOut, message: "the deadline passed before the detector had answered everything")
+        do {
+            return try await queue.perform(by: deadline) { () -> Result<Value, DetectorFailure> in
+                do {
+                    return .success(try work(control) { () throws(DetectorFailure) in try Self.timeLeft(to: deadline) })
+                } catch let error as DetectorFailure {
+                    return .failure(error)
+                } catch let error as MerlinControlError {
+                    return .failure(DetectorFailure(error))
+                } catch {
+                    return .failure(DetectorFailure(code: .internal, message: "\(error)"))
                 }
-                return left
-            }
-            do {
-                return .success(try work(control, timeLeft))
-            } catch let error as DetectorFailure {
-                return .failure(error)
-            } catch let error as MerlinControlError {
-                return .failure(DetectorFailure(error))
-            } catch {
-                return .failure(DetectorFailure(code: .internal, message: "\(error)"))
-            }
+            }.get()
+        } catch let error as DetectorFailure {
+            throw error
+        } catch BlockingQueue.Refusal.deadlinePassed {
+            throw DetectorFailure(
+                code: .timedOut, message: "the deadline passed while the detector was busy with an earlier request")
+        } catch {
+            throw DetectorFailure(code: .wrongState, message: "the server is shutting down")
         }
-        guard let result else { throw DetectorFailure(code: .wrongState, message: "the server is shutting down") }
-        return try result.get()
     }
 
-    /// To be called once.
-    func stop() {
-        control.disconnect()
-        queue.stop()
+    private static func timeLeft(to deadline: ContinuousClock.Instant) throws(DetectorFailure) -> Duration {
+        let left = deadline - ContinuousClock.now
+        guard left > .zero else {
+            throw DetectorFailure(
+                code: .timedOut, message: "the deadline passed before the detector had answered everything")
+        }
+        return left
     }
+
+    /// To be called once. A detector that does not answer is not waited for.
+    func stop() { queue.stop(patience: .seconds(1)) }
 }
 
 /// Why the detector did not do what was asked, in the protocol's words.

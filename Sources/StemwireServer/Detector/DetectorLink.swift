@@ -21,7 +21,7 @@ final class DetectorLink: Sendable {
     private let thread: NamedThread
 
     private final class Shared: Sendable {
-        let state = Mutex(State())
+        let state = Locked(State())
         let isStopped = Atomic<Bool>(false)
         let wakeUp = CountingSemaphore()
     }

@@ -9,7 +9,7 @@ import ZeroMQ
 /// The live socket: starts, tiles, result updates, ends, events and status, to whoever subscribes.
 ///
 /// Lives on its reactor's thread, which the tile queue wakes. What a subscriber does not take is dropped for it by the
-/// socket; what all of them together hold of the ring is bounded by `LivePins`.
+/// socket; what all of them together hold of the ring is bounded by `TilePins`.
 actor LivePublisher {
     /// Messages that wait for each subscriber.
     static let highWaterMark = 16
@@ -22,7 +22,7 @@ actor LivePublisher {
     private let ring: FrameRing
     private let queue: TileQueue
     private let wakeUp: WakeUp
-    private let pins: LivePins
+    private let pins: TilePins
     private let table: RunTable
     private let session: [UInt8]
     private let source: String
@@ -30,13 +30,15 @@ actor LivePublisher {
     private let updateInterval: Duration
     private let status: @Sendable () -> WireStatus
 
+    private let tileTopic: String
     private var subscriptions = SubscriptionTable()
-    /// Messages sent so far, by topic.
-    private var sequences: [String: UInt64] = [:]
-    private var presentStart: (description: AcquisitionDescription, format: WireFrameFormat)?
+    private var wantsTiles = false
+    private var sequences = TopicSequences()
+    private var present: (record: AcquisitionRecord, format: WireFrameFormat)?
     private var tilesInAcquisition: (published: UInt64, dropped: UInt64) = (0, 0)
     private var updates: UpdatePlan
     private var isUpdating = false
+    private var whenUpdated: CheckedContinuation<Void, Never>?
 
     /// What the status says of this socket; read by other threads.
     nonisolated let counters = Counters()
@@ -44,6 +46,7 @@ actor LivePublisher {
     final class Counters: Sendable {
         let subscriptions = Atomic<Int>(0)
         let refusedSubscriptions = Atomic<UInt64>(0)
+        let failedHandshakes = Atomic<UInt64>(0)
         let tilesPublished = Atomic<UInt64>(0)
         let tilesDropped = Atomic<UInt64>(0)
         let updatesPublished = Atomic<UInt64>(0)
@@ -55,7 +58,7 @@ actor LivePublisher {
     ///   - queue: the source's events; its `onPush` signals `wakeUp`.
     ///   - status: what is published once a second.
     init(
-        on reactor: Reactor, in context: Context, ring: FrameRing, queue: TileQueue, wakeUp: WakeUp, pins: LivePins,
+        on reactor: Reactor, in context: Context, ring: FrameRing, queue: TileQueue, wakeUp: WakeUp, pins: TilePins,
         table: RunTable, session: [UInt8], configuration: ServerConfiguration,
         status: @escaping @Sendable () -> WireStatus
     ) throws(ZMQError) {
@@ -68,6 +71,7 @@ actor LivePublisher {
         self.session = session
         self.status = status
         source = configuration.sourceName
+        tileTopic = Topic.tile(source: configuration.sourceName).text
         sendsChecksums = configuration.sendsChecksums
         updateInterval = .seconds(1 / max(0.1, configuration.updatesPerSecond))
         updates = UpdatePlan(source: configuration.sourceName)
@@ -86,28 +90,40 @@ actor LivePublisher {
 
     /// Binds and begins to publish. Returns the endpoint with its port.
     func start(at endpoint: String) throws(ZMQError) -> String {
-        let bound = try socket.bind(endpoint)
         reactor.watchSubscriptions(of: socket) { [self] change in
             _ = subscriptions.take(change)
+            wantsTiles = subscriptions.wants(tileTopic)
             counters.subscriptions.store(subscriptions.count, ordering: .relaxed)
             counters.refusedSubscriptions.store(subscriptions.refused, ordering: .relaxed)
+        }
+        try reactor.monitor(socket) { [counters] event in
+            guard case .handshakeFailed = event else { return }
+            counters.failedHandshakes.wrappingAdd(1, ordering: .relaxed)
         }
         reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
         reactor.schedule(every: updateInterval) { [self] in publishUpdates() }
         reactor.schedule(every: .seconds(1)) { [self] in publish(.status(status()), to: .event(source: source)) }
-        return bound
+        return try socket.bind(endpoint)
     }
 
     /// Publishes what is left in the queue, and closes.
-    func stop() {
+    func stop() async {
         while let event = queue.pop() { take(event) }
+        // What is being sent now may be older than the final state.
+        await updatesSent()
         publishUpdates()
+        await updatesSent()
         socket.close()
     }
 
-    /// Publishes something that an operator wants to know.
-    func publish(event: WireEvent) {
-        publish(.event(event), to: .event(source: source))
+    private func updatesSent() async {
+        guard isUpdating else { return }
+        await withCheckedContinuation { whenUpdated = $0 }
+    }
+
+    /// Publishes something that an operator wants to know. Any thread; events of one thread keep their order.
+    nonisolated func submit(_ event: WireEvent) {
+        reactor.submit { [self] in assumeIsolated { $0.publish(.event(event), to: .event(source: $0.source)) } }
     }
 
     // MARK: Acquisitions
@@ -127,39 +143,42 @@ actor LivePublisher {
     private func take(_ event: AcquisitionEvent) {
         switch event {
         case .started(let description):
-            presentStart = (description, WireFrameFormat(description.format))
+            // Known from here on, however far behind the lanes are.
+            present = (table.begin(description), WireFrameFormat(description.format))
             tilesInAcquisition = (0, 0)
             publish(.start(WireStart(description)), to: .acquisition(source: source))
         case .tile(let tile):
             publish(tile)
         case .ended(let summary):
+            table.ended(summary)
             publish(.end(end(summary)), to: .acquisition(source: source))
+            present = nil
         }
     }
 
     private func end(_ summary: AcquisitionSummary) -> WireEnd {
-        let record = table.acquisitions.last { $0.description.generation == summary.generation }
-        var end = WireEnd(summary, record: record)
-        (end.tilesPublished, end.tilesDropped) = tilesInAcquisition
+        var end = WireEnd(summary, record: present?.record)
+        if present != nil { (end.tilesPublished, end.tilesDropped) = tilesInAcquisition }
         return end
     }
 
     /// Sends a tile, whose hold this takes over.
     private func publish(_ tile: Tile) {
-        let topic = Topic.tile(source: source).text
-        guard let presentStart, subscriptions.wants(topic) else { return ring.release(tile) }
-        let bytes = tile.bytes
-        guard pins.take(bytes.count) else {
+        guard let present else { return ring.release(tile) }
+        present.record.noteReceived(tile.positions)
+        guard wantsTiles else { return ring.release(tile) }
+        let topic = tileTopic
+        guard pins.take(tile) else {
             // The number is used up, so that subscribers see the jump.
-            sequences[topic, default: 0] += 1
+            _ = sequences.next(for: topic)
             tilesInAcquisition.dropped += 1
             counters.tilesDropped.wrappingAdd(1, ordering: .relaxed)
             return ring.release(tile)
         }
         let pinned = PinnedTile(tile, in: ring, countedIn: pins)
-        var header = WireTile(tile, of: presentStart.description, format: presentStart.format)
-        if sendsChecksums { header.checksum = Checksum.xxh3(bytes) }
-        send(.tile(header), topic: topic) { $0.append(Message(bytes, owner: pinned)) }
+        var header = WireTile(tile, of: present.record.description, format: present.format)
+        if sendsChecksums { header.checksum = Checksum.xxh3(tile.bytes) }
+        send(.tile(header), topic: topic) { $0.append(Message(tile.bytes, owner: pinned)) }
         tilesInAcquisition.published += 1
         counters.tilesPublished.wrappingAdd(1, ordering: .relaxed)
     }
@@ -184,6 +203,7 @@ actor LivePublisher {
         for _ in 0..<Self.updatesAtOnce {
             guard let next = updates.takeNext() else {
                 isUpdating = false
+                whenUpdated.take()?.resume()
                 return
             }
             let (header, mask) = next.wireUpdate(withChecksums: sendsChecksums)
@@ -203,8 +223,7 @@ actor LivePublisher {
     }
 
     private func send(_ kind: WireLiveHeader.OneOf_Kind, topic: String, payload: (inout Multipart) -> Void) {
-        let sequence = sequences[topic, default: 0] + 1
-        sequences[topic] = sequence
+        let sequence = sequences.next(for: topic)
         var header = WireLiveHeader()
         header.session = .init(session)
         header.sequence = sequence

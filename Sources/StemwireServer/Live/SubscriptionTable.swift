@@ -7,7 +7,9 @@ import ZeroMQ
 /// subscribed to if someone else makes the server send it.
 struct SubscriptionTable: Sendable {
     private let capacity: Int
-    private var topics: Set<String> = []
+    private var topics: Set<ArraySlice<UInt8>> = []
+    /// How many topics there are of each length: few lengths, so that looking up all beginnings of a topic is cheap.
+    private var lengths: [Int: Int] = [:]
     private(set) var refused: UInt64 = 0
 
     init(capacity: Int = 4096) {
@@ -24,10 +26,13 @@ struct SubscriptionTable: Sendable {
                 refused += 1
                 return nil
             }
-            let text = String(decoding: topic, as: UTF8.self)
-            return topics.insert(text).inserted ? text : nil
+            guard topics.insert(topic[...]).inserted else { return nil }
+            lengths[topic.count, default: 0] += 1
+            return String(decoding: topic, as: UTF8.self)
         case .unsubscribed(let topic):
-            topics.remove(String(decoding: topic, as: UTF8.self))
+            guard topics.remove(topic[...]) != nil else { return nil }
+            let left = lengths[topic.count, default: 1] - 1
+            lengths[topic.count] = left > 0 ? left : nil
             return nil
         case .message:
             refused += 1
@@ -37,11 +42,12 @@ struct SubscriptionTable: Sendable {
 
     /// Whether somebody gets messages of `topic`: a subscription is a prefix of it.
     func wants(_ topic: String) -> Bool {
-        topics.contains { topic.hasPrefix($0) }
+        let bytes = Array(topic.utf8)
+        return lengths.keys.contains { $0 <= bytes.count && topics.contains(bytes.prefix($0)) }
     }
 
     /// Whether somebody may get messages of a topic that begins with `prefix`.
     func wantsAny(under prefix: String) -> Bool {
-        topics.contains { prefix.hasPrefix($0) || $0.hasPrefix(prefix) }
+        wants(prefix) || topics.contains { $0.starts(with: prefix.utf8) }
     }
 }

@@ -1,6 +1,6 @@
 import StemwireKernels
+import StemwireSystem
 import StemwireUDF
-import Synchronization
 
 /// One run on one acquisition: its plan and what has been merged so far.
 package final class ActiveRun: Sendable {
@@ -8,9 +8,10 @@ package final class ActiveRun: Sendable {
     package let requests: [UDFRequest]
     /// Nil when the run cannot be done on this acquisition; `error` says why.
     let plan: RunPlan?
-    private let merged: Mutex<Merged>
+    private let merged: Locked<Merged>
 
     private struct Merged: Sendable {
+        /// Made when the first result comes, so that an acquisition whose turn has not come takes no memory.
         var merger: ResultMerger?
         var failedFrames = 0
         var error: String?
@@ -22,12 +23,11 @@ package final class ActiveRun: Sendable {
         self.name = name
         self.requests = requests
         do throws(UDFError) {
-            let plan = try RunPlan(requests, registry: registry, meta: meta)
-            self.plan = plan
-            merged = Mutex(Merged(merger: ResultMerger(plan)))
+            plan = try RunPlan(requests, registry: registry, meta: meta)
+            merged = Locked(Merged())
         } catch {
             plan = nil
-            merged = Mutex(Merged(error: error.description, isFinal: true))
+            merged = Locked(Merged(error: error.description, isFinal: true))
         }
     }
 
@@ -35,6 +35,7 @@ package final class ActiveRun: Sendable {
     func merge(_ result: PartitionResult) {
         merged.withLock { merged in
             do throws(UDFError) {
+                prepare(&merged)
                 _ = try merged.merger?.merge(result)
             } catch {
                 merged.error = merged.error ?? error.description
@@ -45,6 +46,7 @@ package final class ActiveRun: Sendable {
     /// Notes that frames will not be processed, and why. Any thread.
     func fail(_ positions: [Range<Int>], because error: UDFError) {
         merged.withLock { merged in
+            prepare(&merged)
             merged.merger?.fail(error, positions: positions)
             merged.failedFrames += positions.reduce(0) { $0 + $1.count }
             merged.error = merged.error ?? error.description
@@ -55,7 +57,16 @@ package final class ActiveRun: Sendable {
     func stop() { merged.withLock { $0.isStopped = true } }
 
     /// Nothing will be merged any more.
-    func finish() { merged.withLock { $0.isFinal = true } }
+    func finish() {
+        merged.withLock { merged in
+            prepare(&merged)
+            merged.isFinal = true
+        }
+    }
+
+    private func prepare(_ merged: inout Merged) {
+        if let plan, merged.merger == nil { merged.merger = ResultMerger(plan) }
+    }
 
     var isStopped: Bool { merged.withLock { $0.isStopped } }
 

@@ -1,8 +1,9 @@
 import MerlinProtocol
 import StemwireAcquisition
 import StemwireKernels
+import StemwireProtocol
+import StemwireSystem
 import StemwireUDF
-import Synchronization
 
 /// The runs that are asked for, and the acquisitions they are applied to. All methods from any thread.
 package final class RunTable: Sendable {
@@ -27,7 +28,7 @@ package final class RunTable: Sendable {
 
     private let registry: UDFRegistry
     private let lanes: Int
-    private let state = Mutex(State())
+    private let state = Locked(State())
     /// Called, on any thread, when results became final or a run was added.
     private let onChange: @Sendable () -> Void
 
@@ -56,11 +57,18 @@ package final class RunTable: Sendable {
             throw .invalid(error.description)
         }
         let failure: RunTableError? = state.withLock { state in
-            guard !state.registered.contains(where: { $0.name == name }) else { return .nameTaken(name) }
-            guard state.registered.count < 64 else { return .tooMany(64) }
+            let joined = joinsCurrent ? state.acquisitions.last : nil
+            // Results of two runs of one name could not be told apart on one acquisition, even if the first was stopped.
+            guard !state.registered.contains(where: { $0.name == name }),
+                joined?.runs.contains(where: { $0.name == name }) != true
+            else { return .nameTaken(name) }
+            guard state.registered.count < WireLimits.runs, (joined?.runs.count ?? 0) < WireLimits.runs else {
+                return .tooMany(WireLimits.runs)
+            }
             var run = Registered(name: name, requests: requests, acquisitionsLeft: acquisitions)
-            if joinsCurrent, let current = state.acquisitions.last, current.summary == nil, let meta = current.meta {
-                current.add(ActiveRun(name: name, requests: requests, registry: registry, meta: meta))
+            if let joined, let meta = joined.meta,
+                joined.add(ActiveRun(name: name, requests: requests, registry: registry, meta: meta))
+            {
                 run.acquisitionsLeft = run.acquisitionsLeft.map { $0 - 1 }
             }
             if run.acquisitionsLeft != 0 { state.registered.append(run) }
@@ -94,7 +102,7 @@ package final class RunTable: Sendable {
             let record = AcquisitionRecord(description, lanes: lanes)
             if let meta = record.meta {
                 for run in state.registered {
-                    record.add(ActiveRun(name: run.name, requests: run.requests, registry: registry, meta: meta))
+                    _ = record.add(ActiveRun(name: run.name, requests: run.requests, registry: registry, meta: meta))
                 }
             }
             for index in state.registered.indices { state.registered[index].acquisitionsLeft? -= 1 }

@@ -25,6 +25,8 @@ struct FetchPeer: Sendable {
     }
 
     static let maximumRequests = 64
+    /// Ranges that the end of a request lists.
+    static let maximumRanges = 4096
 
     private(set) var creditItems: UInt64 = 0
     private(set) var creditBytes: UInt64 = 0
@@ -63,15 +65,23 @@ struct FetchPeer: Sendable {
     }
 
     /// Frames of the current request, up to `position`, cannot be sent.
+    ///
+    /// When more ranges come together than can be listed, the request ends there: its rest is pending, and can be asked
+    /// for again.
     mutating func skipped(upTo position: Int, reason: Unavailable) {
         let start = requests[0].positions.lowerBound
         let end = min(position, requests[0].positions.upperBound)
-        requests[0].positions = end..<requests[0].positions.upperBound
-        if let last = requests[0].unavailable.last, last.reason == reason, last.range.upperBound == start {
-            requests[0].unavailable[requests[0].unavailable.count - 1].range = last.range.lowerBound..<end
-        } else {
+        let listed = requests[0].unavailable
+        if let last = listed.last, last.reason == reason, last.range.upperBound == start {
+            requests[0].unavailable[listed.count - 1].range = last.range.lowerBound..<end
+        } else if listed.count + 1 < Self.maximumRanges {
             requests[0].unavailable.append((start..<end, reason))
+        } else {
+            requests[0].unavailable.append((start..<requests[0].positions.upperBound, .pending))
+            requests[0].positions = requests[0].positions.upperBound..<requests[0].positions.upperBound
+            return
         }
+        requests[0].positions = end..<requests[0].positions.upperBound
     }
 
     /// Takes the current request away when nothing of it is left.

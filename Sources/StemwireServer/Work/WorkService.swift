@@ -12,17 +12,24 @@ actor WorkService {
     /// A peer that is silent for so many beats is forgotten.
     static let silentBeats = 10
     static let maximumPeers = 256
-    private static let tilesAtOnce = 16
+    /// A turn of one peer: steps, and slots that are looked at for frames that may not be there.
+    private static let stepsAtOnce = 16
+    private static let slotsAtOnce = 50_000
+    /// How long a peer waits when this socket's share of the ring is in the peers' queues.
+    private static let pauseForMemory = Duration.milliseconds(5)
 
     private struct Peer {
         let routingID: ReceivedPart
         var fetches = FetchPeer()
         var lastHeard: ContinuousClock.Instant
+        /// Its next turn is on its way.
+        var hasTurn = false
     }
 
     private let reactor: Reactor
     private let socket: Socket
     private let ring: FrameRing
+    private let pins: TilePins
     private let table: RunTable
     private let session: [UInt8]
     private let sendsChecksums: Bool
@@ -40,18 +47,20 @@ actor WorkService {
     nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
 
     init(
-        on reactor: Reactor, in context: Context, ring: FrameRing, table: RunTable, session: [UInt8],
+        on reactor: Reactor, in context: Context, ring: FrameRing, pins: TilePins, table: RunTable, session: [UInt8],
         sendsChecksums: Bool
     ) throws(ZMQError) {
         self.reactor = reactor
         self.ring = ring
+        self.pins = pins
         self.table = table
         self.session = session
         self.sendsChecksums = sendsChecksums
         var options = SocketOptions()
         options.sendHighWaterMark = 128
         options.receiveHighWaterMark = 128
-        options.maxMessageSize = WireLimits.workRequestBytes
+        // What is a little too large is refused by an answer; libzmq would cut the peer off without a word.
+        options.maxMessageSize = 4 * WireLimits.workRequestBytes
         options.handshakeInterval = .seconds(2)
         options.heartbeatInterval = .milliseconds(500)
         options.heartbeatTimeout = .seconds(2)
@@ -62,10 +71,13 @@ actor WorkService {
 
     /// Binds and begins to serve. Returns the endpoint with its port.
     func start(at endpoint: String) throws(ZMQError) -> String {
-        let bound = try socket.bind(endpoint)
         reactor.watch(socket) { [self] _ in receive() }
+        try reactor.monitor(socket) { [counters] event in
+            guard case .handshakeFailed = event else { return }
+            counters.malformed.wrappingAdd(1, ordering: .relaxed)
+        }
         reactor.schedule(every: Self.beatInterval) { [self] in beat() }
-        return bound
+        return try socket.bind(endpoint)
     }
 
     func stop() {
@@ -94,7 +106,7 @@ actor WorkService {
     private func take(_ parts: [ReceivedPart]) {
         guard let routingID = parts.first else { return }
         let key = routingID.bytes
-        guard parts.count == 2, parts[1].count > 0,
+        guard parts.count == 2, (1...WireLimits.workRequestBytes).contains(parts[1].count),
             let message = try? WireWorkMessage(serializedBytes: parts[1].bytes), let kind = message.kind
         else {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
@@ -170,78 +182,102 @@ actor WorkService {
 
     // MARK: Frames out
 
-    /// Sends what credit allows, a bounded number of tiles in one go.
-    private func serve(_ key: [UInt8]) {
-        for _ in 0..<Self.tilesAtOnce {
-            guard let peer = peers[key], let request = peer.fetches.current else { return }
-            if let finished = peers[key]?.fetches.takeFinished() {
-                guard send(.fetchEnd(end(finished)), to: key) else { return }
-                continue
-            }
-            guard let record = record(request.acquisition) else {
-                peers[key]?.fetches.skipped(upTo: request.positions.upperBound, reason: .released)
-                continue
-            }
-            let generation = record.description.generation
-            let position = request.positions.lowerBound
-            guard let tile = ring.lookup(generation: generation, position: position) else {
-                let next = firstAvailable(in: request.positions, generation: generation)
-                skip(upTo: next, of: request, record, key)
-                continue
-            }
-            let part = tile.part(position..<min(tile.positions.upperBound, request.positions.upperBound))
-            guard peer.fetches.canSend(bytes: part.bytes.count) else { return ring.release(tile) }
-            guard send(part, of: record, for: request, to: key) else { return }
-            peers[key]?.fetches.sent(upTo: part.positions.upperBound, bytes: part.bytes.count)
-        }
-        reactor.submit { [self] in assumeIsolated { $0.serve(key) } }
+    private enum Step {
+        /// There may be more to do at once.
+        case goOn
+        /// Nothing to do until the peer asks, gives credit or takes what its queue holds.
+        case wait
+        /// This socket's share of the ring is used up.
+        case waitForMemory
     }
 
-    /// The first position from the start of `positions` that is in the ring, or its end.
-    private func firstAvailable(in positions: Range<Int>, generation: UInt64) -> Int {
-        for position in positions {
+    /// Sends what credit allows, a bounded amount in one turn. However often it is called, a peer has one turn at a time.
+    private func serve(_ key: [UInt8]) {
+        guard peers[key]?.hasTurn == false else { return }
+        for _ in 0..<Self.stepsAtOnce {
+            switch step(key) {
+            case .goOn: continue
+            case .wait: return
+            case .waitForMemory:
+                peers[key]?.hasTurn = true
+                reactor.schedule(after: Self.pauseForMemory) { [self] in takeTurn(key) }
+                return
+            }
+        }
+        guard peers[key] != nil else { return }
+        peers[key]?.hasTurn = true
+        reactor.submit { [self] in assumeIsolated { $0.takeTurn(key) } }
+    }
+
+    private func takeTurn(_ key: [UInt8]) {
+        peers[key]?.hasTurn = false
+        serve(key)
+    }
+
+    private func step(_ key: [UInt8]) -> Step {
+        guard let peer = peers[key], let request = peer.fetches.current else { return .wait }
+        guard let position = request.positions.first else {
+            guard send(.fetchEnd(end(request)), to: key) else { return .wait }
+            _ = peers[key]?.fetches.takeFinished()
+            return .goOn
+        }
+        guard let record = record(request.acquisition) else {
+            peers[key]?.fetches.skipped(upTo: request.positions.upperBound, reason: .released)
+            return .goOn
+        }
+        // Asked before the ring is: a frame that has come by now and is not there, is there no more.
+        let absence = record.absence(from: request.positions)
+        let generation = record.description.generation
+        guard let tile = ring.lookup(generation: generation, position: position) else {
+            let end =
+                absence.reason == .released ? firstHeld(in: position..<absence.end, generation: generation) : absence.end
+            peers[key]?.fetches.skipped(upTo: end, reason: absence.reason)
+            return .goOn
+        }
+        let part = tile.part(position..<min(tile.positions.upperBound, request.positions.upperBound))
+        guard peer.fetches.canSend(bytes: part.bytes.count) else {
+            ring.release(tile)
+            return .wait
+        }
+        guard pins.take(part) else {
+            ring.release(tile)
+            return .waitForMemory
+        }
+        guard send(part, of: record, for: request, to: key) else { return .wait }
+        peers[key]?.fetches.sent(upTo: part.positions.upperBound, bytes: part.bytes.count)
+        return .goOn
+    }
+
+    /// The first of `positions` that is in the ring, or where looking for it was given up for this turn.
+    private func firstHeld(in positions: Range<Int>, generation: UInt64) -> Int {
+        let end = min(positions.upperBound, positions.lowerBound + max(1, Self.slotsAtOnce / ring.slotCount))
+        for position in positions.lowerBound + 1..<max(end, positions.lowerBound + 1) {
             if let tile = ring.lookup(generation: generation, position: position) {
                 ring.release(tile)
                 return position
             }
         }
-        return positions.upperBound
+        return end
     }
 
-    private func skip(upTo end: Int, of request: FetchPeer.Request, _ record: AcquisitionRecord, _ key: [UInt8]) {
-        guard let summary = record.summary else {
-            // While it runs, only the frames behind the newest one may still come; the difference is not known here.
-            peers[key]?.fetches.skipped(upTo: end, reason: .pending)
-            return
-        }
-        // Cut into stretches that never came and stretches whose memory was used again.
-        let absent = summary.accounting.missingRanges + summary.accounting.rejectedRanges
-        var position = request.positions.lowerBound
-        while position < end {
-            let covering = absent.first { $0.contains(position) }
-            let next = covering?.upperBound ?? absent.map(\.lowerBound).filter { $0 > position }.min() ?? end
-            peers[key]?.fetches.skipped(upTo: min(next, end), reason: covering == nil ? .released : .missing)
-            position = min(next, end)
-        }
-    }
-
-    /// Sends a tile, whose hold this takes over. False when the peer's queue is full or it is gone.
+    /// Sends a tile, whose hold and pin this takes over. False when the peer's queue is full or it is gone.
     private func send(
         _ tile: Tile, of record: AcquisitionRecord, for request: FetchPeer.Request, to key: [UInt8]
     ) -> Bool {
-        let pinned = PinnedTile(tile, in: ring, countedIn: nil)
+        let pinned = PinnedTile(tile, in: ring, countedIn: pins)
         var fetched = WireFetchedTile()
         fetched.request = request.number
         fetched.tile = WireTile(tile, of: record.description, format: WireFrameFormat(record.description.format))
         if sendsChecksums { fetched.tile.checksum = Checksum.xxh3(tile.bytes) }
-        counters.tilesSent.wrappingAdd(1, ordering: .relaxed)
-        return send(.tile(fetched), to: key) { $0.append(Message(pinned.tile.bytes, owner: pinned)) }
+        let isSent = send(.tile(fetched), to: key) { $0.append(Message(pinned.tile.bytes, owner: pinned)) }
+        if isSent { counters.tilesSent.wrappingAdd(1, ordering: .relaxed) }
+        return isSent
     }
 
     private func end(_ request: FetchPeer.Request) -> WireFetchEnd {
         var end = WireFetchEnd()
         end.request = request.number
-        end.unavailable = request.unavailable.prefix(WireLimits.missingRanges).map { entry in
+        end.unavailable = request.unavailable.map { entry in
             var range = WireUnavailableRange()
             range.range = WirePositionRange(entry.range)
             range.reason = entry.reason.rawValue
@@ -277,8 +313,7 @@ actor WorkService {
         _ kind: WireWorkMessage.OneOf_Kind, to key: [UInt8], payload: (inout Multipart) -> Void = { _ in }
     ) -> Bool {
         guard let peer = peers[key] else { return false }
-        let isSent = send(kind, to: peer.routingID, payload: payload)
-        return isSent
+        return send(kind, to: peer.routingID, payload: payload)
     }
 
     private func send(

@@ -158,7 +158,8 @@ private struct ModelServer {
         }
         exchange()
         exchange()
-        let (tile, size) = try #require(server.next(scan, tileSize: 2))
+        let sent = server.next(scan, tileSize: 2)
+        let (tile, size) = try #require(sent)
         peer.received(tile, payloadBytes: size, now: now)
         peer.tick(now: now + .seconds(60))
         var failures = 0
@@ -197,11 +198,14 @@ private struct ModelServer {
         failure.failure.code = "wrongState"
         peer.received(failure, payloadBytes: nil, now: now)
         peer.received(welcome, payloadBytes: nil, now: now)
-        let sent = peer.takeActions().compactMap { action in if case .send(let message) = action { message } else { nil } }
+        let sent = peer.takeActions().compactMap { action in
+            if case .send(let message) = action { message } else { nil }
+        }
         #expect(sent.map(\.hello.epoch) == [2, 0])
         #expect(sent.last?.fetch.first == 4 && sent.last?.fetch.count == 4, "only what has not come")
         for _ in 0..<5 { peer.received(failure, payloadBytes: nil, now: now) }
-        let failed = peer.takeActions().contains { if case .failed(1, .refused) = $0 { true } else { false } }
+        let actions = peer.takeActions()
+        let failed = actions.contains { if case .failed(1, .refused) = $0 { true } else { false } }
         #expect(failed, "greeting again and again is no way out")
     }
 
@@ -231,7 +235,8 @@ private struct ModelServer {
         extreme.count = .max
         receive(1, extreme, bytes: 10)
         #expect(peer.malformed == 6)
-        let delivered = peer.takeActions().contains { if case .deliver = $0 { true } else { false } }
+        let actions = peer.takeActions()
+        let delivered = actions.contains { if case .deliver = $0 { true } else { false } }
         #expect(!delivered)
         #expect(peer.nextDeadline! >= now + .milliseconds(50), "a beat interval of 0 is no busy loop")
     }

@@ -13,12 +13,13 @@ struct FollowerSimulation {
     private var now = ContinuousClock.now
     private var sequence = SequenceTracker()
     private var number: UInt64 = 0
+    private var present: TestAcquisition?
     private var fetches: [(UInt64, AcquisitionUUID, Range<Int>)] = []
 
     init(seed: UInt64, repairs: Bool) throws {
         generator = SeededGenerator(seed)
         follower = TileFollower(.init(repairs: repairs))
-        follower.joined()
+        follower.snapshotTaken(now: now)
         for generation in 1...2 as ClosedRange<UInt64> {
             var scan = TestAcquisition(generation: generation, navShape: [4, 16])
             if generator.chance(50) {
@@ -35,10 +36,9 @@ struct FollowerSimulation {
 
     mutating func run() throws {
         for scan in scans { try publish(scan) }
-        // The status tells what was lost of starts and ends.
+        // The status tells what was lost of ends.
         follower.status(newest: 2, ends: try scans.map { try $0.end() }, now: now)
         try act()
-        for scan in scans { follower.started(try scan.start(), isLive: true, now: now) }
         for _ in 0..<200 {
             now = now + .milliseconds(100)
             follower.tick(now: now)
@@ -50,6 +50,7 @@ struct FollowerSimulation {
     }
 
     private mutating func publish(_ scan: TestAcquisition) throws {
+        present = scan
         if !generator.chance(20) { follower.started(try scan.start(), isLive: true, now: now) }
         var tiles: [Range<Int>] = []
         var next = 0
@@ -88,7 +89,13 @@ struct FollowerSimulation {
         try act()
     }
 
+    /// A snapshot is taken at once when something was lost; it knows the newest acquisition only.
     private mutating func act() throws {
+        let before = record.refreshes
+        fetches += record.take(follower.takeActions())
+        guard record.refreshes > before, let present else { return }
+        follower.started(try present.start(), isLive: true, now: now)
+        follower.snapshotTaken(now: now)
         fetches += record.take(follower.takeActions())
     }
 

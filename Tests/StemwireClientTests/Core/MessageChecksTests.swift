@@ -16,7 +16,9 @@ import ZeroMQ
         #expect(good.isValid(position: 15) && !good.isValid(position: 16) && !good.isValid(position: -1))
         #expect(throws: ResultTypeError.self) { try good.values(as: Float.self) }
 
-        func expectRefused(_ what: Comment, array: [UInt8]? = nil, mask: [UInt8]? = nil, _ spoil: (inout WireUpdate) -> Void) {
+        func expectRefused(
+            _ what: Comment, array: [UInt8]? = nil, mask: [UInt8]? = nil, _ spoil: (inout WireUpdate) -> Void
+        ) {
             var wire = result.wire(of: acquisition)
             spoil(&wire)
             #expect(throws: MalformedMessage.self, what) {

@@ -18,6 +18,8 @@ import Testing
         return told
     }
 
+    private func wantsSnapshot(_ follower: inout ResultFollower) -> Bool { follower.takeSnapshotWish() }
+
     @Test func onlyTheNewestStateIsDelivered() throws {
         let scan = TestAcquisition()
         var follower = ResultFollower(.init())
@@ -37,7 +39,7 @@ import Testing
         let scan = TestAcquisition()
         var follower = ResultFollower(.init())
         follower.update(try TestResult(version: 9).update(of: scan), now: now)
-        #expect(follower.takeSnapshotWish(), "the start was not heard")
+        #expect(wantsSnapshot(&follower), "the start was not heard")
         follower.snapshot(
             start: try scan.start(), end: nil, updates: [try TestResult(version: 8).update(of: scan)], now: now)
         follower.update(try TestResult(version: 7).update(of: scan), now: now)
@@ -54,15 +56,15 @@ import Testing
         follower.update(try TestResult(version: 1).update(of: scan), now: now)
         follower.ended(try scan.end(), now: now)
         #expect(takeAll(&follower, at: now) == ["started 1", "sum v1"])
-        #expect(!follower.takeSnapshotWish())
+        #expect(!wantsSnapshot(&follower))
         follower.tick(now: now + .milliseconds(300))
-        #expect(follower.takeSnapshotWish())
+        #expect(wantsSnapshot(&follower))
         let notYet = TestResult(version: 2)
         follower.snapshot(
             start: try scan.start(), end: try scan.end(), updates: [try notYet.update(of: scan)], now: now)
         #expect(takeAll(&follower, at: now) == ["sum v2"])
         follower.tick(now: now + .milliseconds(1400))
-        #expect(follower.takeSnapshotWish(), "asked for again")
+        #expect(wantsSnapshot(&follower), "asked for again")
         let final = TestResult(version: 3, isFinal: true)
         follower.snapshot(start: try scan.start(), end: try scan.end(), updates: [try final.update(of: scan)], now: now)
         #expect(takeAll(&follower, at: now) == ["sum v3 final", "ended 1 complete"])
@@ -106,7 +108,7 @@ import Testing
         }
         #expect(taken.count == 11, "one at once, then ten a second: \(taken)")
         #expect(taken.last == "sum v901", "each is the newest of its time")
-        let time = now + .milliseconds(1000)
+        let time = now + .milliseconds(999)
         guard case .later(let due) = follower.take(now: time) else { return #expect(Bool(false), "one waits") }
         #expect(due == now + .milliseconds(1000))
         follower.update(try TestResult(version: 2000, isFinal: true).update(of: scan), now: time)
@@ -119,11 +121,11 @@ import Testing
         let empty = TestAcquisition(generation: 2)
         follower.snapshot(start: try first.start(), end: try first.end(), updates: [], now: now)
         follower.status(newest: 2, ends: [try first.end(), try empty.end("idle")], now: now)
-        #expect(follower.takeSnapshotWish())
+        #expect(wantsSnapshot(&follower))
         follower.snapshot(start: try first.start(), end: try first.end(), updates: [], now: now)
         #expect(takeAll(&follower, at: now) == ["started 1", "ended 1 complete", "ended 2 idle"])
         follower.status(newest: 2, ends: [try first.end(), try empty.end("idle")], now: now)
-        #expect(!follower.takeSnapshotWish())
+        #expect(!wantsSnapshot(&follower))
     }
 
     @Test func aRestartedServerEndsWhatRan() throws {
@@ -133,9 +135,11 @@ import Testing
         follower.started(try old.start(), now: now)
         follower.update(try TestResult(version: 50).update(of: old), now: now)
         follower.serverRestarted()
-        #expect(follower.takeSnapshotWish())
-        follower.snapshot(start: try new.start(), end: nil, updates: [try TestResult(version: 1).update(of: new)], now: now)
-        #expect(takeAll(&follower, at: now) == ["started 9", "sum v50", "ended 9 serverRestarted", "started 1", "sum v1"])
+        #expect(wantsSnapshot(&follower))
+        follower.snapshot(
+            start: try new.start(), end: nil, updates: [try TestResult(version: 1).update(of: new)], now: now)
+        #expect(
+            takeAll(&follower, at: now) == ["started 9", "sum v50", "ended 9 serverRestarted", "started 1", "sum v1"])
     }
 
     /// Random losses of anything: versions grow, final states and ends always come, in order.

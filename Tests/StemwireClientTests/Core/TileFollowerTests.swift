@@ -43,7 +43,7 @@ struct FollowerRecord {
 
     private func joined(_ options: TileFollower.Options = .init()) -> TileFollower {
         var follower = TileFollower(options)
-        follower.joined()
+        follower.snapshotTaken(now: now)
         return follower
     }
 
@@ -69,7 +69,7 @@ struct FollowerRecord {
         let scan = TestAcquisition()
         var follower = TileFollower(.init())
         follower.started(try scan.start(), isLive: false, now: now)
-        follower.joined()
+        follower.snapshotTaken(now: now)
         follower.tile(try TestFrames.tile(20..<24, of: scan), observation: .first, now: now)
         follower.tile(try TestFrames.tile(30..<32, of: scan), observation: .jump(lost: 2), now: now)
         follower.tile(try TestFrames.tile(40..<42, of: scan), observation: .next, now: now)
@@ -140,7 +140,7 @@ struct FollowerRecord {
         var follower = TileFollower(.init())
         var record = FollowerRecord()
         follower.isOver(try TestAcquisition(generation: 3).end(), now: now)
-        follower.joined()
+        follower.snapshotTaken(now: now)
         follower.status(newest: 3, ends: [try TestAcquisition(generation: 3).end()], now: now)
         follower.tile(try TestFrames.tile(0..<4, of: TestAcquisition(generation: 2)), observation: .first, now: now)
         _ = record.take(follower.takeActions())
@@ -238,7 +238,9 @@ struct FollowerRecord {
                 absent.subtract(delivered)
                 for range in scan.missing { absent.remove(range) }
                 if repairs {
-                    for frames in record.unavailable where frames.acquisition == scan.id { absent.remove(frames.positions) }
+                    for frames in record.unavailable where frames.acquisition == scan.id {
+                        absent.remove(frames.positions)
+                    }
                 } else {
                     for gap in record.gaps where gap.generation == scan.generation {
                         for range in gap.positions { absent.remove(range) }

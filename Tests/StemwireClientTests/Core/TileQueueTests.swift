@@ -101,6 +101,8 @@ private final class ReleaseCount: Sendable {
 
     func message(of bytes: [UInt8]) -> Message {
         let owner = Owner(bytes, self)
-        return owner.bytes.withUnsafeBytes { Message($0, owner: owner) }
+        // The array's storage stays at its place as long as its owner lives.
+        let place = owner.bytes.withUnsafeBytes { $0 }
+        return Message(place, owner: owner)
     }
 }

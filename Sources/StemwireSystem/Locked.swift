@@ -1,18 +1,19 @@
 import Glibc
 
-/// A value behind a POSIX mutex.
+/// A value behind a POSIX mutex, in a class so that it can be shared.
 ///
 /// In place of `Synchronization.Mutex`, which the thread sanitizer misreads: when it is contended the kernel hands it
 /// over, unseen, and every access behind it is reported as a race.
-final class Locked<Value>: @unchecked Sendable {
+public final class Locked<Value>: @unchecked Sendable {
+    // Unchecked: `stored` is reached under the mutex only.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private var value: Value
+    private var stored: Value
 
-    init(_ value: Value) {
+    public init(_ value: Value) {
         mutex = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
         pthread_mutex_init(mutex, nil)
-        self.value = value
+        stored = value
     }
 
     deinit {
@@ -21,9 +22,17 @@ final class Locked<Value>: @unchecked Sendable {
     }
 
     /// Runs `body` with the value; nobody else has it meanwhile. `body` must not lock the same value again.
-    func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
+    public func withLock<Result, Failure: Error>(
+        _ body: (inout Value) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        return body(&value)
+        return try body(&stored)
+    }
+
+    /// The value now, or another one from now on.
+    public var value: Value {
+        get { withLock { $0 } }
+        set { withLock { $0 = newValue } }
     }
 }

@@ -1,0 +1,85 @@
+import StemwireSystem
+import Synchronization
+import Testing
+
+/// What a test waited for did not happen in time.
+struct TooLate: Error, CustomStringConvertible {
+    let what: String
+    let limit: Duration
+
+    var description: String { "\(what): not within \(limit)" }
+}
+
+/// Runs `body`, which must end when it is cancelled, within `limit`.
+func within<Value: Sendable>(
+    _ what: String, limit: Duration = .seconds(20), _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+    try await withThrowingTaskGroup(of: Value?.self) { group in
+        group.addTask { try await body() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            return nil
+        }
+        defer { group.cancelAll() }
+        guard let value = try await group.next() ?? nil else { throw TooLate(what: what, limit: limit) }
+        return value
+    }
+}
+
+/// Asks until the answer is there: for states that nobody tells of.
+func eventually<Value>(
+    _ what: String, limit: Duration = .seconds(20), isolation: isolated (any Actor)? = #isolation,
+    _ ask: () async throws -> Value?
+) async throws -> Value {
+    let deadline = ContinuousClock.now + limit
+    while true {
+        if let value = try await ask() { return value }
+        guard ContinuousClock.now < deadline else { throw TooLate(what: what, limit: limit) }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+}
+
+/// Runs blocking code on a thread of its own.
+func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        do {
+            _ = try NamedThread("test") { continuation.resume(with: Result { try body() }) }
+        } catch {
+            continuation.resume(throwing: error)
+        }
+    }
+}
+
+/// How late this machine runs threads that are due, summed up: no server can be blamed for that.
+final class MachineDelay: Sendable {
+    private static let pause = Duration.milliseconds(5)
+
+    private final class Share: Sendable {
+        let end = CountingSemaphore()
+        let nanoseconds = Atomic<Int>(0)
+    }
+
+    private let share: Share
+    private let thread: NamedThread
+
+    init() throws {
+        let share = Share()
+        self.share = share
+        thread = try NamedThread("delay") {
+            var before = ContinuousClock.now
+            while !share.end.wait(timeout: Self.pause) {
+                let now = ContinuousClock.now
+                let late = now - before - Self.pause
+                if late > Self.pause { share.nanoseconds.wrappingAdd(Int(late / .nanoseconds(1)), ordering: .relaxed) }
+                before = now
+            }
+        }
+    }
+
+    deinit {
+        share.end.post()
+        thread.join()
+    }
+
+    var sum: Duration { .nanoseconds(share.nanoseconds.load(ordering: .relaxed)) }
+}
