@@ -37,6 +37,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
 // What a room's tests use beside the room itself and what it uses.
 let testsAlsoUse: [String: [Target.Dependency]] = [
     "StemwireAcquisition": ["MerlinSimulator"],
+    "StemwireServer": ["MerlinSimulator", "StemwireClient"],
 ]
 
 let package = Package(

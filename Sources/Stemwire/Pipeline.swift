@@ -163,7 +163,8 @@ final class Pipeline {
         guard let record else { return RunProgress(placed: 0, expected: 0, processed: 0, framesPerSecond: 0) }
         let processed = record.runs.first?.progress().processed ?? 0
         let placed = record.summary?.accounting.placed ?? processed
-        let seconds = record.summary.map { $0.duration / .seconds(1) } ?? max(0, WallClock.now - record.description.startedAt)
+        let seconds =
+            record.summary.map { $0.duration / .seconds(1) } ?? max(0, WallClock.now - record.description.startedAt)
         return RunProgress(
             placed: placed, expected: record.description.framesExpected, processed: processed,
             framesPerSecond: seconds > 0 ? Double(placed) / seconds : 0)
@@ -171,7 +172,9 @@ final class Pipeline {
 
     /// The outcome of the first acquisition, once its results are final.
     func outcome(_ requests: [UDFRequest]) -> RunOutcome? {
-        guard let record, record.isDrained, let summary = record.summary, let run = record.runs.first else { return nil }
+        guard let record, record.isDrained, let summary = record.summary, let run = record.runs.first else {
+            return nil
+        }
         let snapshot = run.snapshot()
         let sigShape = record.description.sigShape
         return RunOutcome(

@@ -87,10 +87,15 @@ public struct RemoteRun: Sendable {
                     navShape: options.navShape, frames: frames, trigger: trigger == .soft ? .soft : .internal)
                 if trigger == .soft { _ = try await server.trigger() }
             }
-            return try await collect(updates, after: before, progress: progress)
+            var outcome = try await collect(updates, after: before, progress: progress)
+            if !outcome.isComplete {
+                let error = try await server.listRuns().first { $0.run == run }?.error ?? ""
+                if !error.isEmpty { outcome.udfError = error }
+            }
+            return outcome
         } catch {
-            // Not left behind for an acquisition that nobody waits for.
-            _ = try? await server.stopRun(run)
+            // Not left behind for an acquisition that nobody waits for; in a task of its own, for this one may be cancelled.
+            await Task { _ = try? await server.stopRun(run) }.value
             throw error
         }
     }
@@ -130,7 +135,8 @@ public struct RemoteRun: Sendable {
         }
         let header = try? start.header.withUnsafeBytes { try AcquisitionHeader.parse($0) }
         let order = Dictionary(uniqueKeysWithValues: requests.enumerated().map { ($1.id, $0) })
-        let channels = try updates
+        let channels =
+            try updates
             .sorted { (order[$0.name.udf] ?? 0, $0.name.channel) < (order[$1.name.udf] ?? 0, $1.name.channel) }
             .map { update in
                 RunOutcome.Channel(
@@ -141,10 +147,12 @@ public struct RemoteRun: Sendable {
             }
         return RunOutcome(
             navShape: start.navShape, sigShape: [sigShape.height, sigShape.width], dtype: dtype,
-            accounting: Accounting(end.accounting), endReason: EndReason(rawValue: end.reason.description) ?? .connectionClosed,
+            accounting: Accounting(end.accounting),
+            endReason: EndReason(rawValue: end.reason.description) ?? .connectionClosed,
             seconds: end.seconds, acquisitionHeader: header?.entries.map { ($0.key, $0.value) } ?? [], udfs: requests,
             channels: channels, processed: updates.map(\.positionsProcessed).min() ?? 0,
-            udfError: end.framesFailed > 0 ? "\(end.framesFailed) frames failed in a UDF; see the server's status" : nil)
+            udfError: end.framesFailed > 0 ? "\(end.framesFailed) frames failed in a UDF; see the server's status" : nil
+        )
     }
 }
 

@@ -22,7 +22,7 @@ public struct RunOutcome: Sendable {
     /// Positions that all UDFs have processed.
     public let processed: Int
     /// What went wrong in a UDF, if something did.
-    public let udfError: String?
+    public internal(set) var udfError: String?
 
     /// One result.
     public struct Channel: Sendable {

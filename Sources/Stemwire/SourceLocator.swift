@@ -25,7 +25,8 @@ public enum SourceLocator: Sendable, Hashable, CustomStringConvertible {
             guard numbers.count == 2, let control = numbers[0], let data = numbers[1],
                 [control, data].allSatisfy((1...65535).contains)
             else {
-                throw .unreadable(text, reason: "after the host come the control and the data port, as in merlin://host:6341,6342")
+                throw .unreadable(
+                    text, reason: "after the host come the control and the data port, as in merlin://host:6341,6342")
             }
             self = .merlin(host: host, controlPort: control, dataPort: data)
         } else if let rest = text.droppingPrefix("stemwire://") ?? text.droppingPrefix("tcp://") {
@@ -37,16 +38,20 @@ public enum SourceLocator: Sendable, Hashable, CustomStringConvertible {
         } else if text.hasSuffix(".hdr") || text.hasSuffix(".mib") {
             self = .file(path: text)
         } else {
-            throw .unreadable(text, reason: "it is none of merlin://HOST, FILE.hdr, FILE.mib, synthetic, stemwire://HOST")
+            throw .unreadable(
+                text, reason: "it is none of merlin://HOST, FILE.hdr, FILE.mib, synthetic, stemwire://HOST")
         }
     }
 
-    private static func split(_ rest: String, of text: String) throws(SourceLocatorError) -> (host: String, ports: String?) {
+    private static func split(_ rest: String, of text: String) throws(SourceLocatorError) -> (
+        host: String, ports: String?
+    ) {
         // An IPv6 address stands in brackets.
         guard rest.hasPrefix("[") == rest.contains("]") else {
             throw .unreadable(text, reason: "an IPv6 address stands in a pair of brackets, as in merlin://[::1]")
         }
-        let end = rest.hasPrefix("[") ? rest.firstIndex(of: "]").map { rest.index(after: $0) } : rest.firstIndex(of: ":")
+        let end =
+            rest.hasPrefix("[") ? rest.firstIndex(of: "]").map { rest.index(after: $0) } : rest.firstIndex(of: ":")
         let host = String(rest[..<(end ?? rest.endIndex)])
         let ports = end.map { String(rest[$0...]) } ?? ""
         let bare = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host

@@ -22,7 +22,8 @@ struct Ctl: AsyncParsableCommand {
     var connect = "tcp://127.0.0.1:7400"
     @Option(help: "Seconds to wait for the answer.") var timeout = 5.0
     @Flag(help: "Print one JSON object on standard output.") var json = false
-    @Option(help: ArgumentHelp("arm: shape of the scan, slow axis first.", valueName: "Y X")) var navShape: NavShapeArgument?
+    @Option(help: ArgumentHelp("arm: shape of the scan, slow axis first.", valueName: "Y X")) var navShape:
+        NavShapeArgument?
     @Option(help: "arm: number of frames.") var frames: Int?
     @Option(help: "arm: soft or internal.") var trigger: TriggerMode?
     @Option(help: ArgumentHelp("run: UDF to run; may be repeated.", valueName: "[ID=]NAME[:key=value,…]"))
@@ -77,7 +78,11 @@ struct Ctl: AsyncParsableCommand {
         switch request {
         case "status":
             let status = try await server.status(deadline: deadline)
-            if json { try Terminal.print(status.jsonString()) } else { StatusText.lines(status).forEach(Terminal.print) }
+            if json {
+                try Terminal.print(status.jsonString())
+            } else {
+                StatusText.lines(status).forEach(Terminal.print)
+            }
         case "arm":
             done(
                 try await server.arm(
@@ -109,7 +114,9 @@ struct Ctl: AsyncParsableCommand {
             if json { Terminal.json(["run": run]) } else { Terminal.print(run) }
         case "runs":
             let runs = try await server.listRuns(deadline: deadline)
-            for run in runs { if json { try Terminal.print(run.jsonString()) } else { Terminal.print(StatusText.line(run)) } }
+            for run in runs {
+                if json { try Terminal.print(run.jsonString()) } else { Terminal.print(StatusText.line(run)) }
+            }
         default:
             done(try await server.stopRun(arguments[0], deadline: deadline))
         }

@@ -15,7 +15,9 @@ struct Run: AsyncParsableCommand {
             """)
 
     @Argument(
-        help: "merlin://HOST[:CONTROL,DATA], FILE.hdr, FILE.mib, synthetic, or stemwire://HOST[:PORT] (an acquisition server).")
+        help:
+            "merlin://HOST[:CONTROL,DATA], FILE.hdr, FILE.mib, synthetic, or stemwire://HOST[:PORT] (an acquisition server)."
+    )
     var source: String
     @Option(help: ArgumentHelp("UDF to run; may be repeated.", valueName: "[ID=]NAME[:key=value,…]"))
     var udf: [String] = []
@@ -26,7 +28,8 @@ struct Run: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Seconds that the whole run may take.", valueName: "S")) var timeout: Double?
     @Option(help: "Seconds of silence after which the acquisition ends.") var idleLimit = 2.0
     @Option(help: "Threads that run UDFs.") var threads = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
-    @Option(help: ArgumentHelp("Folder for the results; made if it is not there.", valueName: "DIR")) var output: String?
+    @Option(help: ArgumentHelp("Folder for the results; made if it is not there.", valueName: "DIR")) var output:
+        String?
     @Flag(help: "Write a PNG beside each result that is a picture.") var png = false
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
     @Flag(help: "Show progress on standard error.") var progress = false
@@ -52,7 +55,8 @@ struct Run: AsyncParsableCommand {
             let outcome = try await Interruption.cancelling {
                 switch locator {
                 case .server(let host, let port):
-                    try await RemoteRun(host: host, port: port, requests: requests, options: options).run(progress: report)
+                    try await RemoteRun(host: host, port: port, requests: requests, options: options).run(
+                        progress: report)
                 default:
                     try await LocalRun(source: locator, requests: requests, options: options).run(progress: report)
                 }

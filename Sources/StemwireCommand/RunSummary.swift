@@ -13,7 +13,8 @@ enum RunSummary {
         ]
         let others = [
             ("duplicate", accounting.duplicates), ("stray", accounting.strays), ("lead-in", accounting.leadInFrames),
-            ("fly-back", accounting.flybackFrames), ("tail", accounting.tailFrames), ("unreadable", accounting.malformed),
+            ("fly-back", accounting.flybackFrames), ("tail", accounting.tailFrames),
+            ("unreadable", accounting.malformed),
             ("dropped, ring full", accounting.droppedByRingFull),
         ].filter { $0.1 > 0 }.map { "\($0.1) \($0.0)" }
         if !others.isEmpty { lines.append("also " + others.joined(separator: ", ") + " frames") }
@@ -22,7 +23,8 @@ enum RunSummary {
             lines.append("missing positions: " + ranges(accounting.missingRanges))
         }
         lines.append(
-            "processed \(outcome.processed) in \(seconds(outcome.seconds)), \(Int(outcome.framesPerSecond.rounded())) frames/s")
+            "processed \(outcome.processed) in \(seconds(outcome.seconds)), \(Int(outcome.framesPerSecond.rounded())) frames/s"
+        )
         if let error = outcome.udfError { lines.append("a UDF failed: \(error)") }
         return lines
     }

@@ -66,7 +66,9 @@ struct Serve: AsyncParsableCommand {
                 "work_port": endpoints.workPort, "source": source,
             ])
         } else {
-            Terminal.print("Serving \(source): control tcp://\(bind):\(endpoints.controlPort), live \(endpoints.livePort), work \(endpoints.workPort)")
+            Terminal.print(
+                "Serving \(source): control tcp://\(bind):\(endpoints.controlPort), live \(endpoints.livePort), work \(endpoints.workPort)"
+            )
             Terminal.print("Watch it with: stemwire watch --connect tcp://\(bind):\(endpoints.controlPort)")
         }
         let signal = await Interruption.wait()

@@ -18,14 +18,19 @@ struct Sim: AsyncParsableCommand {
             K a frame from 1 (or several, 5+17+30-40); runs=N makes only the first N acquisitions faulty.
             """)
 
-    @Argument(help: "PATH.hdr or PATH.mib (what was recorded), synthetic (a simulated scan), self-identifying (frames that tell which one they are) or constant[:COUNT].")
+    @Argument(
+        help:
+            "PATH.hdr or PATH.mib (what was recorded), synthetic (a simulated scan), self-identifying (frames that tell which one they are) or constant[:COUNT]."
+    )
     var source: String
 
     @Option(help: "Address to listen at.") var host = "127.0.0.1"
     @Option(help: "Port of the control socket; 0 takes a free one.") var controlPort = 6341
     @Option(help: "Port of the data socket; 0 takes a free one.") var dataPort = 6342
     @Option(help: "Port of the trigger socket; 0 takes a free one.") var triggerPort = 6343
-    @Option(help: ArgumentHelp("Shape of the scan, slow axis first. Default: the recording's, or 128 128.", valueName: "Y X"))
+    @Option(
+        help: ArgumentHelp(
+            "Shape of the scan, slow axis first. Default: the recording's, or 128 128.", valueName: "Y X"))
     var navShape: NavShapeArgument?
     @Flag(help: "Wait for STARTACQUISITION, then for a trigger.") var waitTrigger = false
     @Flag(help: "Wait for STARTACQUISITION, then for the return key.") var manualTrigger = false
@@ -49,7 +54,9 @@ struct Sim: AsyncParsableCommand {
     func simulatorConfiguration() throws -> SimulatorConfiguration {
         var configuration = SimulatorConfiguration(source: source)
         configuration.host = host
-        (configuration.controlPort, configuration.dataPort, configuration.triggerPort) = (controlPort, dataPort, triggerPort)
+        (configuration.controlPort, configuration.dataPort, configuration.triggerPort) = (
+            controlPort, dataPort, triggerPort
+        )
         if let navShape, navShape.lengths != [0, 0] { configuration.navShape = navShape.lengths }
         guard !(waitTrigger && manualTrigger) else {
             throw CommandFailure.usage("--wait-trigger and --manual-trigger exclude each other")
@@ -135,9 +142,7 @@ struct Sim: AsyncParsableCommand {
         keys?.start()
         return try await withThrowingTaskGroup(of: Int32.self) { group in
             group.addTask {
-                let signal = await Interruption.wait()
-                simulator.stop()
-                return signal == .interrupt ? 130 : 0
+                await Interruption.wait() == .interrupt ? 130 : 0
             }
             group.addTask {
                 try await withCheckedThrowingContinuation { continuation in

@@ -11,7 +11,8 @@ enum StatusText {
                 : "detector   \(detector.source): not connected (\(detector.reason))")
         if status.hasAcquisition { lines.append("acquiring  " + line(status.acquisition)) }
         if status.hasPreviousAcquisition {
-            lines.append("previous   " + line(status.previousAcquisition) + ", ended \(status.previousAcquisition.endReason)")
+            lines.append(
+                "previous   " + line(status.previousAcquisition) + ", ended \(status.previousAcquisition.endReason)")
         }
         let ring = status.ring
         lines.append(
@@ -24,7 +25,8 @@ enum StatusText {
         let refused = status.malformedControl + status.malformedWork + status.malformedLive
         if refused > 0 {
             lines.append(
-                "refused    \(status.malformedControl) messages at control, \(status.malformedWork) at work, \(status.malformedLive) at live")
+                "refused    \(status.malformedControl) messages at control, \(status.malformedWork) at work, \(status.malformedLive) at live"
+            )
         }
         lines += status.runs.map { "run        " + line($0) }
         return lines

@@ -15,7 +15,9 @@ enum Terminal {
 
     /// One object a line, keys sorted.
     static func json(_ object: [String: Any]) {
-        guard let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+        guard
+            let data = try? JSONSerialization.data(
+                withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
         else { return }
         print(String(decoding: data, as: UTF8.self))
     }

@@ -150,7 +150,9 @@ final class WatchView: @unchecked Sendable {
                 "frames_expected": Int(status.acquisition.accounting.expected),
             ])
         case .event(let event):
-            Terminal.json(["event": "event", "severity": event.severity.rawValue, "code": event.code, "text": event.text])
+            Terminal.json([
+                "event": "event", "severity": event.severity.rawValue, "code": event.code, "text": event.text,
+            ])
         case .missed(let count):
             Terminal.json(["event": "missed", "messages": count])
         case .serverRestarted:
@@ -194,7 +196,8 @@ final class WatchView: @unchecked Sendable {
     private func drawPictures() {
         let names = channels.keys.sorted { ($0.run, $0.udf, $0.channel) < ($1.run, $1.udf, $1.channel) }
         let nav = names.compactMap { channels[$0] }.first { $0.kind == .nav && $0.shape.count == 2 }
-        let sig = names.compactMap { channels[$0] }.first { $0.kind == .sig && $0.name.udf.contains("sum") }
+        let sig =
+            names.compactMap { channels[$0] }.first { $0.kind == .sig && $0.name.udf.contains("sum") }
             ?? names.compactMap { channels[$0] }.first { $0.kind == .sig && $0.shape.count == 2 }
         let width = max(16, (Terminal.width - 3) / 2)
         let left = nav.map { picture($0).terminalLines(maximumWidth: width) } ?? []
@@ -203,7 +206,9 @@ final class WatchView: @unchecked Sendable {
         var text = "\u{1B}[H"
         for line in textLines() { text += line + "\u{1B}[K\n" }
         let titles = [nav?.name, sig?.name].map { $0.map { "\($0.udf).\($0.channel)" } ?? "" }
-        text += titles[0].padding(toLength: max(leftWidth, titles[0].count), withPad: " ", startingAt: 0) + " " + titles[1] + "\u{1B}[K\n"
+        text +=
+            titles[0].padding(toLength: max(leftWidth, titles[0].count), withPad: " ", startingAt: 0) + " " + titles[1]
+            + "\u{1B}[K\n"
         for index in 0..<max(left.count, right.count) {
             text += index < left.count ? left[index] : String(repeating: " ", count: leftWidth)
             text += " " + (index < right.count ? right[index] : "") + "\u{1B}[K\n"
@@ -233,7 +238,9 @@ private struct RateMeter {
         }
         let now = Date()
         samples.append((now, count))
-        while let first = samples.first, now.timeIntervalSince(first.time) > 1.5, samples.count > 2 { samples.removeFirst() }
+        while let first = samples.first, now.timeIntervalSince(first.time) > 1.5, samples.count > 2 {
+            samples.removeFirst()
+        }
         guard let first = samples.first, now.timeIntervalSince(first.time) > 0.05 else { return }
         perSecond = Double(count - first.count) / now.timeIntervalSince(first.time)
     }

@@ -3,6 +3,6 @@ import CLibxxhash
 /// The checksum of payload parts: xxh3-64 with seed 0 (https://xxhash.com).
 public enum Checksum {
     public static func xxh3(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        XXH3_64bits(bytes.baseAddress, bytes.count)
+        stemwire_xxh3(bytes.baseAddress, bytes.count)
     }
 }

@@ -54,7 +54,9 @@ public enum ControlCoding {
     /// Writes a message.
     ///
     /// - Throws: `ControlCodingError` for strings that are no valid UTF-8 or numbers JSON cannot hold.
-    public static func encode(_ message: some Message, as encoding: ControlEncoding) throws(ControlCodingError) -> [UInt8] {
+    public static func encode(_ message: some Message, as encoding: ControlEncoding) throws(ControlCodingError)
+        -> [UInt8]
+    {
         do {
             switch encoding {
             case .protobuf: return try message.serializedBytes()

@@ -225,9 +225,17 @@ public enum ServerError: Error, Sendable, CustomStringConvertible {
 
 /// The nav shape that came with the last arming, if one did: for the acquisition that it announced, and no other.
 final class RequestedShape: Sendable {
-    private let shape = Locked<[Int]?>(nil)
+    private let shapes = Locked<(asked: [Int]?, before: [Int]?)>((nil, nil))
 
-    func request(_ new: [Int]?) { shape.withLock { $0 = new } }
+    func request(_ new: [Int]?) { shapes.withLock { $0 = (new, $0.asked) } }
 
-    func take() -> [Int]? { shape.withLock { $0.take() } }
+    /// The last request came to nothing; what was asked for before it may still be awaited.
+    func withdraw() { shapes.withLock { $0 = ($0.before, nil) } }
+
+    func take() -> [Int]? {
+        shapes.withLock { shapes in
+            defer { shapes = (nil, nil) }
+            return shapes.asked
+        }
+    }
 }

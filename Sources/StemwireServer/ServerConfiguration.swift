@@ -61,7 +61,8 @@ extension ServerConfiguration {
         }
         guard allowsInsecure || ["127.0.0.1", "localhost", "::1"].contains(bindHost) else {
             throw .badSetting(
-                "bind", "\(bindHost) can be reached from other machines, and nothing would be encrypted or checked; "
+                "bind",
+                "\(bindHost) can be reached from other machines, and nothing would be encrypted or checked; "
                     + "allow that explicitly with --insecure, in a network that you trust")
         }
         guard ringBytes >= 8 << 20 else {

@@ -1,3 +1,4 @@
+import CLibxxhash
 import StemwireProtocol
 import Testing
 
@@ -66,7 +67,9 @@ import Testing
     }
 
     @Test func unreadableAndOversizedControlMessagesAreTypedErrors() {
-        for bytes: [UInt8] in [[0xFF, 0xFF], Array("{".utf8), Array("{\"id\": 5".utf8), [UInt8](repeating: 0, count: 70_000)] {
+        for bytes: [UInt8] in [
+            [0xFF, 0xFF], Array("{".utf8), Array("{\"id\": 5".utf8), [UInt8](repeating: 0, count: 70_000),
+        ] {
             #expect(throws: ControlCodingError.self) {
                 try ControlCoding.decode(WireRequest.self, from: bytes)
             }
@@ -82,7 +85,9 @@ import Testing
 
     @Test func topicsEndEachSegmentWithASlash() {
         #expect(Topic.tile(source: "merlin").text == "1/tile/merlin/")
-        #expect(Topic.result(source: "merlin", run: "r", udf: "sum", channel: "intensity").text == "1/result/merlin/r/sum/intensity/")
+        #expect(
+            Topic.result(source: "merlin", run: "r", udf: "sum", channel: "intensity").text
+                == "1/result/merlin/r/sum/intensity/")
         let sumsig = Topic.result(source: "m", run: "r", udf: "sumsig", channel: "intensity").text
         #expect(!sumsig.hasPrefix(Topic.results(source: "m", run: "r", udf: "sum").text))
         #expect(sumsig.hasPrefix(Topic.results(source: "m").text))
@@ -99,5 +104,13 @@ import Testing
     @Test func theChecksumIsXXH3() {
         // Published test value: XXH3 64 bits of the empty input with seed 0.
         #expect(Checksum.xxh3(UnsafeRawBufferPointer(start: nil, count: 0)) == 0x2D06_8005_38D3_94C2)
+    }
+
+    @Test(arguments: [1, 16, 17, 128, 129, 240, 241, 1024, 65_537, 1_000_003])
+    func theFastestCodeGivesTheSameChecksum(count: Int) {
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        bytes.withUnsafeBytes { bytes in
+            #expect(Checksum.xxh3(bytes) == XXH3_64bits(bytes.baseAddress, bytes.count))
+        }
     }
 }

@@ -78,7 +78,9 @@ extension ServerTests {
                 let snapshot = try await late.snapshot(udf: "sum")
                 #expect(snapshot.start?.navShape == [8, 8] && snapshot.end == end)
                 #expect(snapshot.channels.count == 1)
-                #expect(snapshot.channel(udf: "sum", "intensity")?.doubles() == (try bench.sum(acquisition: 0, frames: 0..<64)))
+                #expect(
+                    snapshot.channel(udf: "sum", "intensity")?.doubles()
+                        == (try bench.sum(acquisition: 0, frames: 0..<64)))
                 for client in [first, late] { await client.close() }
             }
         }

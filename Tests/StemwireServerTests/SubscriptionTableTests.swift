@@ -29,4 +29,19 @@ import ZeroMQ
         #expect(table.take(.message([[7]])) == nil)
         #expect(table.refused == 91)
     }
+
+    @Test func aFloodIsToldAlsoByWhatWasRefused() {
+        var table = SubscriptionTable(capacity: 2)
+        let topic = [UInt8](repeating: 0x31, count: 500)
+        for number in 0..<UInt16(SubscriptionTable.floodBytes / 502) {
+            _ = table.take(.subscribed(topic + [UInt8(number >> 8), UInt8(number & 255)]))
+        }
+        #expect(!table.isFlooded)
+        for number in 0..<9 as Range<UInt8> { _ = table.take(.subscribed(topic + [255, number])) }
+        #expect(table.isFlooded)
+        for number in 0..<9 as Range<UInt8> { _ = table.take(.unsubscribed(topic + [255, number])) }
+        #expect(!table.isFlooded)
+        table.dismissAll()
+        #expect(table.count == 0 && !table.wants("1/tile/"))
+    }
 }

@@ -58,7 +58,8 @@ import Testing
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             // A raw detector does not send the gap; a decoder leaves it 0.
             let isGap =
-                isRaw && (detector.gapRows.contains(index / shape.width) || detector.gapColumns.contains(index % shape.width))
+                isRaw
+                && (detector.gapRows.contains(index / shape.width) || detector.gapColumns.contains(index % shape.width))
             return isGap ? 0 : (state >> 16) % (limit == .max ? .max : limit + 1)
         }
         let payload = FrameEncoder(detector).encoded(image)
@@ -83,7 +84,8 @@ import Testing
             image.indices.allSatisfy { index in
                 var value: UInt64 = 0
                 withUnsafeMutableBytes(of: &value) { word in
-                    word.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[index * pixelBytes..<(index + 1) * pixelBytes]))
+                    word.copyMemory(
+                        from: UnsafeRawBufferPointer(rebasing: bytes[index * pixelBytes..<(index + 1) * pixelBytes]))
                 }
                 return value == image[index]
             }

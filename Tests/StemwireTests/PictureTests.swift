@@ -5,7 +5,8 @@ import Testing
 @Suite struct PictureTests {
     @Test func limitsScaleAndMissingPositionsShow() {
         let picture = Picture(
-            values: [0, 1, 2, 1000], height: 2, width: 2, valid: [true, true, true, false], colours: .grey, outlierShare: 0)
+            values: [0, 1, 2, 1000], height: 2, width: 2, valid: [true, true, true, false], colours: .grey,
+            outlierShare: 0)
         #expect(picture.rgb == [0, 0, 0, 128, 128, 128, 255, 255, 255, 0x30, 0x30, 0x30])
         let logarithmic = Picture(
             values: [0, 1, 3], height: 1, width: 3, scale: .logarithmic, colours: .grey, outlierShare: 0)

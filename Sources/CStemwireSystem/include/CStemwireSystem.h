@@ -1,9 +1,13 @@
 // Linux calls that Glibc's module map does not offer to Swift.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 /// A non-blocking, close-on-exec event descriptor, or -1 with errno set.
 int stemwire_eventfd(void);
 /// Names the calling thread (cut to 15 characters), for debuggers and `top -H`.
 void stemwire_name_this_thread(const char *name);
+/// Has the C library keep up to `bytes` of freed memory for the next use, also of large blocks, instead of giving it
+/// back to the system at once. For the whole process.
+void stemwire_keep_freed_memory(size_t bytes);

@@ -15,7 +15,7 @@ public final class FrameRing: Sendable {
         public var slotBytes: Int
         /// Memory that may be kept filled for later look-ups by `lookup(generation:position:)`; given up when needed.
         public var retainedBytes: Int
-        /// Tiles in a slot, at most.
+        /// Tiles in a slot, at most; at least two.
         public var tilesPerSlot: Int
 
         public init(
@@ -44,7 +44,7 @@ public final class FrameRing: Sendable {
         let slotBytes = (max(configuration.slotBytes, page) + page - 1) / page * page
         let slotCount = max(Self.minimumSlots, configuration.totalBytes / slotBytes)
         let slabBytes = slotCount * slotBytes
-        let tilesPerSlot = max(1, configuration.tilesPerSlot)
+        let tilesPerSlot = max(2, configuration.tilesPerSlot)
         guard slotCount <= Int(Int32.max),
             let slab = mmap(nil, slabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
             slab != MAP_FAILED

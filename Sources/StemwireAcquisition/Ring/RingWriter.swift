@@ -57,9 +57,9 @@ public final class RingWriter {
         core.pointee.isWriterWaiting.store(false, ordering: .sequentiallyConsistent)
     }
 
-    /// Whether the slot's table has room for another tile.
-    public func hasRoomForTile(_ slot: Int) -> Bool {
-        Int(core.pointee.slots[slot].tileCount.load(ordering: .relaxed)) < core.pointee.tilesPerSlot
+    /// The number of tiles that the slot's table still has room for.
+    public func roomForTiles(_ slot: Int) -> Int {
+        core.pointee.tilesPerSlot - Int(core.pointee.slots[slot].tileCount.load(ordering: .relaxed))
     }
 
     /// Makes a tile known and gives `holders` holds on its slot, one for each consumer it is about to be handed to.

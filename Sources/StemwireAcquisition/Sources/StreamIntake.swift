@@ -196,6 +196,7 @@ final class StreamIntake {
             move(to: writer.memory(free))
             slot = free
         }
+        if mustTurn, end > start, !turn(atLeast: 1) { return }
         var hasMessage = false
         parsing: while true {
             let unread = UnsafeRawBufferPointer(rebasing: memory[start..<end])
@@ -326,7 +327,8 @@ final class StreamIntake {
             slot: slot, firstHeader: UnsafeRawPointer(memory.baseAddress! + open.offset + MPXPrefix.byteCount))
         writer.publish(tile, holders: consumers.count)
         for consumer in consumers { push(.tile(tile), to: consumer) }
-        if !writer.hasRoomForTile(slot) { mustTurn = true }
+        // The frame that ended this tile may be one by itself, which is still to find room.
+        if writer.roomForTiles(slot) < 2 { mustTurn = true }
     }
 
     // MARK: Events

@@ -40,6 +40,8 @@ struct TileFollower: Sendable {
     private var acquisitions: [TileProgress] = []
     /// The newest generation heard of in this session.
     private var newest: UInt64 = 0
+    /// Generations that nothing was heard of while a newer one was; the status tells of them yet.
+    private var unheard: Set<UInt64> = []
     private var lastRequest: UInt64 = 0
     private var actions: [Action] = []
     /// Whether the state at joining is known: acquisitions heard of before that had begun earlier.
@@ -47,6 +49,8 @@ struct TileFollower: Sendable {
     private(set) var counts = Counts()
     /// More acquisitions than this are not followed at a time.
     private static let limit = 4
+    /// The status tells of no more.
+    private static let unheardLimit = 8
 
     init(_ options: Options) { self.options = options }
 
@@ -79,7 +83,7 @@ struct TileFollower: Sendable {
             guard acquisitions[index].start == nil else { return }
             acquisitions[index].begin(start)
             actions.append(.event(.started(start)))
-        } else if start.generation > newest {
+        } else if isNew(start.generation) {
             var progress = TileProgress(acquisition: start.acquisition, generation: start.generation)
             progress.joinedLate = !isLive
             progress.begin(start)
@@ -100,7 +104,7 @@ struct TileFollower: Sendable {
     /// - Parameter isLive: whether the live socket told it, behind the tiles.
     mutating func ended(_ end: AcquisitionEnd, isLive: Bool = true, now: ContinuousClock.Instant) {
         if index(of: end.acquisition, end.generation) == nil {
-            guard end.generation > newest else { return }
+            guard isNew(end.generation) else { return }
             add(TileProgress(acquisition: end.acquisition, generation: end.generation), now: now)
             actions.append(.refresh)
         }
@@ -163,11 +167,12 @@ struct TileFollower: Sendable {
     mutating func status(newest told: UInt64, ends: [AcquisitionEnd], now: ContinuousClock.Instant) {
         for end in ends.sorted(by: { $0.generation < $1.generation }) { ended(end, isLive: false, now: now) }
         if told > newest { actions.append(.refresh) }
-        // The status knows the last two; what is older and open will never be told.
+        // The status knows the last ones; what is older and open will never be told.
         for index in acquisitions.indices.reversed()
         where acquisitions[index].end == nil && acquisitions[index].generation + 1 < told {
             endUntold(index, .other("notTold"), now: now)
         }
+        unheard = unheard.filter { $0 + 1 >= told }
     }
 
     /// Another server process has taken the old one's place: nothing of its acquisitions will follow.
@@ -182,6 +187,7 @@ struct TileFollower: Sendable {
             if let end = progress.end { close(end) }
         }
         acquisitions.removeAll()
+        unheard.removeAll()
         newest = 0
         hasJoined = false
     }
@@ -277,23 +283,30 @@ struct TileFollower: Sendable {
         _ acquisition: AcquisitionUUID, _ generation: UInt64, now: ContinuousClock.Instant
     ) -> Int? {
         if let index = index(of: acquisition, generation) { return index }
-        guard generation > newest else { return nil }
+        guard isNew(generation) else { return nil }
         var progress = TileProgress(acquisition: acquisition, generation: generation)
         progress.joinedLate = !hasJoined
         add(progress, now: now)
         actions.append(.refresh)
-        return acquisitions.count - 1
+        return index(of: acquisition, generation)
     }
 
+    private func isNew(_ generation: UInt64) -> Bool { generation > newest || unheard.contains(generation) }
+
     private mutating func add(_ progress: TileProgress, now: ContinuousClock.Instant) {
-        newest = progress.generation
         if let last = acquisitions.last, last.end == nil { actions.append(.refresh) }
+        if hasJoined, progress.generation > newest {
+            unheard.formUnion((newest + 1..<progress.generation).suffix(Self.unheardLimit))
+        }
+        unheard.remove(progress.generation)
+        newest = max(newest, progress.generation)
         if acquisitions.count == Self.limit {
             let oldest = acquisitions.removeFirst()
             if let gap = oldest.remainingGap { actions.append(.event(.gap(gap))) }
             close(oldest.end ?? oldest.untoldEnd(.other("notTold")))
         }
-        acquisitions.append(progress)
+        let place = acquisitions.firstIndex { $0.generation > progress.generation } ?? acquisitions.endIndex
+        acquisitions.insert(progress, at: place)
     }
 
     private mutating func announce(_ gap: TileGap, at index: Int, now: ContinuousClock.Instant) {

@@ -46,7 +46,7 @@ struct StatusDigest: Sendable {
     let reason: String
     /// Generation of the newest acquisition; 0 when there was none.
     let newest: UInt64
-    /// Those of the last two acquisitions that are over.
+    /// The last acquisitions that are over, oldest first.
     let ends: [AcquisitionEnd]
     let malformed: Int
 
@@ -58,10 +58,10 @@ struct StatusDigest: Sendable {
         var newest: UInt64 = 0
         var ends: [AcquisitionEnd] = []
         var malformed = 0
-        let told = [
-            wire.hasPreviousAcquisition ? wire.previousAcquisition : nil, wire.hasAcquisition ? wire.acquisition : nil,
-        ]
-        for acquisition in told.compactMap({ $0 }) {
+        var told = wire.earlierAcquisitions
+        if wire.hasPreviousAcquisition { told.append(wire.previousAcquisition) }
+        if wire.hasAcquisition { told.append(wire.acquisition) }
+        for acquisition in told {
             newest = max(newest, acquisition.generation)
             do throws(MalformedMessage) {
                 if let end = try AcquisitionEnd(acquisition) { ends.append(end) }

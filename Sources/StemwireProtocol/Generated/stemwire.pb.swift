@@ -972,6 +972,13 @@ public nonisolated struct WireStatus: @unchecked Sendable {
     set {_uniqueStorage()._workPeers = newValue}
   }
 
+  /// Those that ended before previous_acquisition, the oldest first, for subscribers that were away: at most 8, each with
+  /// at most 64 missing ranges.
+  public var earlierAcquisitions: [WireAcquisitionStatus] {
+    get {_storage._earlierAcquisitions}
+    set {_uniqueStorage()._earlierAcquisitions = newValue}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -3343,7 +3350,7 @@ nonisolated extension WireStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Status"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0")
 
   fileprivate class _StorageClass {
     var _server: String = String()
@@ -3360,6 +3367,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _malformedWork: UInt64 = 0
     var _malformedLive: UInt64 = 0
     var _workPeers: UInt32 = 0
+    var _earlierAcquisitions: [WireAcquisitionStatus] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -3384,6 +3392,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _malformedWork = source._malformedWork
       _malformedLive = source._malformedLive
       _workPeers = source._workPeers
+      _earlierAcquisitions = source._earlierAcquisitions
     }
   }
 
@@ -3416,6 +3425,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._malformedWork) }()
         case 13: try { try decoder.decodeSingularUInt64Field(value: &_storage._malformedLive) }()
         case 14: try { try decoder.decodeSingularUInt32Field(value: &_storage._workPeers) }()
+        case 15: try { try decoder.decodeRepeatedMessageField(value: &_storage._earlierAcquisitions) }()
         default: break
         }
       }
@@ -3470,6 +3480,9 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if _storage._workPeers != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._workPeers, fieldNumber: 14)
       }
+      if !_storage._earlierAcquisitions.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._earlierAcquisitions, fieldNumber: 15)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3493,6 +3506,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._malformedWork != rhs_storage._malformedWork {return false}
         if _storage._malformedLive != rhs_storage._malformedLive {return false}
         if _storage._workPeers != rhs_storage._workPeers {return false}
+        if _storage._earlierAcquisitions != rhs_storage._earlierAcquisitions {return false}
         return true
       }
       if !storagesAreEqual {return false}

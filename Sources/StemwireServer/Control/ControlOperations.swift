@@ -93,7 +93,8 @@ final class ControlOperations: ControlHandling {
         guard let version = ProtocolVersion.agreed(minimum: hello.versionMin, maximum: hello.versionMax) else {
             return .failure(
                 .unsupportedVersion,
-                "the client speaks versions \(hello.versionMin) to \(hello.versionMax), this server \(ProtocolVersion.current)")
+                "the client speaks versions \(hello.versionMin) to \(hello.versionMax), this server \(ProtocolVersion.current)"
+            )
         }
         var welcome = WireWelcome()
         welcome.version = version
@@ -181,7 +182,9 @@ final class ControlOperations: ControlHandling {
 
     // MARK: The detector
 
-    private func detectorRequest(_ wanted: WireDetectorRequest, _ deadline: ContinuousClock.Instant) async -> ControlAnswer {
+    private func detectorRequest(_ wanted: WireDetectorRequest, _ deadline: ContinuousClock.Instant) async
+        -> ControlAnswer
+    {
         do throws(DetectorFailure) {
             let value = try await detector.perform(by: deadline) { control, timeLeft -> String in
                 switch wanted.kind {
@@ -205,13 +208,15 @@ final class ControlOperations: ControlHandling {
     }
 
     private func arm(_ arm: WireArmRequest, _ deadline: ContinuousClock.Instant) async -> ControlAnswer {
-        guard status.state != "acquiring" else {
+        let before = status.state
+        guard before != "acquiring" else {
             return .failure(.wrongState, "an acquisition is running; stop or abort it first")
         }
         let wantedShape = arm.navShape.map { Int($0) }
         if !wantedShape.isEmpty {
             do throws(NavShapeError) {
-                _ = try NavShapeResolver(shape: wantedShape).resolve(frameCount: arm.frames == 0 ? nil : Int(clamping: arm.frames))
+                _ = try NavShapeResolver(shape: wantedShape).resolve(
+                    frameCount: arm.frames == 0 ? nil : Int(clamping: arm.frames))
             } catch {
                 return .failure(.invalidArgument, error.description)
             }
@@ -233,8 +238,9 @@ final class ControlOperations: ControlHandling {
             }
         } catch {
             // Where only the answer did not come, the detector may be armed all the same.
-            if error.code == .detectorRefused { shape.request(nil) }
-            status.disarmed()
+            if error.code == .detectorRefused { shape.withdraw() }
+            // Who is armed already refuses to be armed again, and stays armed.
+            if before != "armed" { status.disarmed() }
             return error.answer
         }
         var reply = WireReply()

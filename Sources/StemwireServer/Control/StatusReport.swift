@@ -12,6 +12,9 @@ final class StatusReport: Sendable {
         var control: ControlService.Counters?
     }
 
+    private static let earlierAcquisitions = 8
+    private static let earlierMissingRanges = 64
+
     private let configuration: ServerConfiguration
     private let ring: FrameRing
     private let receiver: MerlinReceiver
@@ -69,9 +72,16 @@ final class StatusReport: Sendable {
                 status.previousAcquisition = ended(newest)
             }
         }
-        if let last = table.lastSummary, last.generation > (records.last?.description.generation ?? 0) {
+        let summaries = table.summaries
+        if let last = summaries.last, last.generation > (records.last?.description.generation ?? 0) {
             status.previousAcquisition = WireAcquisitionStatus(last)
         }
+        status.earlierAcquisitions = summaries.filter { $0.generation < status.previousAcquisition.generation }
+            .suffix(Self.earlierAcquisitions).map { summary in
+                var earlier = WireAcquisitionStatus(summary)
+                earlier.accounting.limitMissingRanges(to: Self.earlierMissingRanges)
+                return earlier
+            }
         status.ring = ringStatus()
         status.live.subscriptions = UInt32(attached.live?.subscriptions.load(ordering: .relaxed) ?? 0)
         status.live.tilesPublished = attached.live?.tilesPublished.load(ordering: .relaxed) ?? 0
@@ -92,7 +102,8 @@ final class StatusReport: Sendable {
 
     private func detector(_ link: DetectorLink.State?) -> WireDetectorStatus {
         var detector = WireDetectorStatus()
-        detector.source = "merlin://\(configuration.detectorHost):\(configuration.detectorControlPort),\(configuration.detectorDataPort)"
+        detector.source =
+            "merlin://\(configuration.detectorHost):\(configuration.detectorControlPort),\(configuration.detectorDataPort)"
         detector.dataConnected = link?.isConnected ?? false
         detector.reason = link?.reason ?? ""
         detector.bytesReceived = UInt64(receiver.counters.bytes)

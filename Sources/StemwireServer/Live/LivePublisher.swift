@@ -16,9 +16,18 @@ actor LivePublisher {
     /// Updates sent in one go, so that a burst of many channels fits into the queues.
     static let updatesAtOnce = 8
     private static let eventsAtOnce = 256
+    /// How long a start or an end, and a small tile, wait for the tiles before them to leave the queues.
+    private static let longestHold = Duration.milliseconds(20)
+    private static let longestTileHold = Duration.milliseconds(1)
+    /// Larger tiles do not come in bursts, and do not wait; nor does any when so many events are behind it.
+    private static let smallTileBytes = 64 << 10
+    private static let longestBacklog = 64
 
     private let reactor: Reactor
-    private let socket: Socket
+    private let context: Context
+    private var socket: Socket
+    private var endpoint = ""
+    private var isStopped = false
     private let ring: FrameRing
     private let queue: TileQueue
     private let wakeUp: WakeUp
@@ -36,6 +45,8 @@ actor LivePublisher {
     private var sequences = TopicSequences()
     private var present: (record: AcquisitionRecord, format: WireFrameFormat)?
     private var tilesInAcquisition: (published: UInt64, dropped: UInt64) = (0, 0)
+    /// What waits for room in the queues.
+    private var held: (event: AcquisitionEvent, until: ContinuousClock.Instant)?
     private var updates: UpdatePlan
     private var isUpdating = false
     private var whenUpdated: CheckedContinuation<Void, Never>?
@@ -63,6 +74,7 @@ actor LivePublisher {
         status: @escaping @Sendable () -> WireStatus
     ) throws(ZMQError) {
         self.reactor = reactor
+        self.context = context
         self.ring = ring
         self.queue = queue
         self.wakeUp = wakeUp
@@ -75,8 +87,12 @@ actor LivePublisher {
         sendsChecksums = configuration.sendsChecksums
         updateInterval = .seconds(1 / max(0.1, configuration.updatesPerSecond))
         updates = UpdatePlan(source: configuration.sourceName)
+        socket = try Socket(.xpub, in: context, options: Self.options)
+    }
+
+    private static var options: SocketOptions {
         var options = SocketOptions()
-        options.sendHighWaterMark = Self.highWaterMark
+        options.sendHighWaterMark = highWaterMark
         options.maxMessageSize = WireLimits.subscriptionBytes
         options.handshakeInterval = .seconds(2)
         options.heartbeatInterval = .seconds(1)
@@ -85,34 +101,66 @@ actor LivePublisher {
         options.linger = .milliseconds(200)
         options.backlog = 128
         options.tcpMaxRetransmit = .seconds(10)
-        socket = try Socket(.xpub, in: context, options: options)
+        return options
     }
 
     /// Binds and begins to publish. Returns the endpoint with its port.
     func start(at endpoint: String) throws(ZMQError) -> String {
+        try watchSocket()
+        reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
+        reactor.schedule(every: updateInterval) { [self] in publishUpdates() }
+        reactor.schedule(every: .seconds(1)) { [self] in publish(.status(status()), to: .event(source: source)) }
+        self.endpoint = try socket.bind(endpoint)
+        return self.endpoint
+    }
+
+    // MARK: Subscribers
+
+    private func watchSocket() throws(ZMQError) {
         reactor.watchSubscriptions(of: socket) { [self] change in
             _ = subscriptions.take(change)
             wantsTiles = subscriptions.wants(tileTopic)
             counters.subscriptions.store(subscriptions.count, ordering: .relaxed)
             counters.refusedSubscriptions.store(subscriptions.refused, ordering: .relaxed)
+            if subscriptions.isFlooded { dismissSubscribers() }
         }
         try reactor.monitor(socket) { [counters] event in
             guard case .handshakeFailed = event else { return }
             counters.failedHandshakes.wrappingAdd(1, ordering: .relaxed)
         }
-        reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
-        reactor.schedule(every: updateInterval) { [self] in publishUpdates() }
-        reactor.schedule(every: .seconds(1)) { [self] in publish(.status(status()), to: .event(source: source)) }
-        return try socket.bind(endpoint)
+    }
+
+    /// Opens the socket anew, as libzmq keeps all that anybody has subscribed to, and has no other way to be rid of it.
+    /// Honest subscribers come back by themselves, and see by the numbers what they have missed.
+    private func dismissSubscribers() {
+        socket.close()
+        subscriptions.dismissAll()
+        wantsTiles = false
+        reopen()
+    }
+
+    private func reopen() {
+        do throws(ZMQError) {
+            socket = try Socket(.xpub, in: context, options: Self.options)
+            try watchSocket()
+            try socket.bind(endpoint)
+        } catch {
+            // libzmq's own thread has still to give the port back.
+            socket.close()
+            reactor.schedule(after: .milliseconds(10)) { [self] in if !isStopped { reopen() } }
+        }
     }
 
     /// Publishes what is left in the queue, and closes.
     func stop() async {
+        if let held { take(held.event) }
+        held = nil
         while let event = queue.pop() { take(event) }
         // What is being sent now may be older than the final state.
         await updatesSent()
         publishUpdates()
         await updatesSent()
+        isStopped = true
         socket.close()
     }
 
@@ -131,13 +179,46 @@ actor LivePublisher {
     private func drain() {
         wakeUp.drain()
         for _ in 0..<Self.eventsAtOnce {
-            guard let event = queue.pop() else {
-                publishUpdatesIfFinal()
-                return
-            }
+            guard let event = nextEvent() else { return }
             take(event)
         }
         wakeUp.signal()
+    }
+
+    private func nextEvent() -> AcquisitionEvent? {
+        if let held {
+            guard hasRoom || ContinuousClock.now >= held.until else { return nil }
+            self.held = nil
+            return held.event
+        }
+        guard let event = queue.pop() else {
+            publishUpdatesIfFinal()
+            return nil
+        }
+        if hasRoom { return event }
+        var hold = Self.longestHold
+        if case .tile(let tile) = event {
+            guard tile.bytes.count < Self.smallTileBytes, queue.count < Self.longestBacklog else { return event }
+            hold = Self.longestTileHold
+        }
+        held = (event, .now + hold)
+        awaitRoom()
+        return nil
+    }
+
+    /// Whether a message finds room in the queues of those who read. Bursts of small tiles would fill them before
+    /// libzmq's own thread has looked, and what comes next, an end perhaps, would be dropped for all.
+    private var hasRoom: Bool {
+        // Looking makes libzmq take note of what has left; by itself it does so every few milliseconds.
+        _ = try? socket.events
+        return pins.tiles < Self.highWaterMark / 2
+    }
+
+    private func awaitRoom() {
+        reactor.schedule(after: .milliseconds(1)) { [self] in
+            drain()
+            if held != nil { awaitRoom() }
+        }
     }
 
     private func take(_ event: AcquisitionEvent) {

@@ -7,30 +7,45 @@ import ZeroMQ
 /// subscribed to if someone else makes the server send it.
 struct SubscriptionTable: Sendable {
     private let capacity: Int
-    private var topics: Set<ArraySlice<UInt8>> = []
+    private var topics: Set<String> = []
     /// How many topics there are of each length: few lengths, so that looking up all beginnings of a topic is cheap.
     private var lengths: [Int: Int] = [:]
     private(set) var refused: UInt64 = 0
+    /// Of all topics that the socket has, taken or refused.
+    private var bytes = 0
+
+    /// Topics longer than this together are an attack: libzmq takes dozens of times as much memory for them.
+    static let floodBytes = 512 << 10
 
     init(capacity: Int = 4096) {
         self.capacity = capacity
     }
 
     var count: Int { topics.count }
+    var isFlooded: Bool { bytes > Self.floodBytes }
+
+    /// The socket has no subscribers any more.
+    mutating func dismissAll() {
+        topics = []
+        lengths = [:]
+        bytes = 0
+    }
 
     /// Takes one change. Returns the topic that is new, if one is.
     mutating func take(_ change: SubscriptionChange) -> String? {
         switch change {
         case .subscribed(let topic):
-            guard topics.count < capacity else {
+            bytes += topic.count
+            guard topics.count < capacity, let text = Self.text(topic) else {
                 refused += 1
                 return nil
             }
-            guard topics.insert(topic[...]).inserted else { return nil }
+            guard topics.insert(text).inserted else { return nil }
             lengths[topic.count, default: 0] += 1
-            return String(decoding: topic, as: UTF8.self)
+            return text
         case .unsubscribed(let topic):
-            guard topics.remove(topic[...]) != nil else { return nil }
+            bytes = max(0, bytes - topic.count)
+            guard let text = Self.text(topic), topics.remove(text) != nil else { return nil }
             let left = lengths[topic.count, default: 1] - 1
             lengths[topic.count] = left > 0 ? left : nil
             return nil
@@ -40,14 +55,18 @@ struct SubscriptionTable: Sendable {
         }
     }
 
+    /// The topic as text; nil for what cannot be the beginning of any topic, all of which are ASCII.
+    private static func text(_ topic: [UInt8]) -> String? {
+        topic.allSatisfy { $0 > 0x20 && $0 < 0x7F } ? String(decoding: topic, as: UTF8.self) : nil
+    }
+
     /// Whether somebody gets messages of `topic`: a subscription is a prefix of it.
     func wants(_ topic: String) -> Bool {
-        let bytes = Array(topic.utf8)
-        return lengths.keys.contains { $0 <= bytes.count && topics.contains(bytes.prefix($0)) }
+        lengths.keys.contains { $0 <= topic.utf8.count && topics.contains(String(topic.utf8.prefix($0)) ?? topic) }
     }
 
     /// Whether somebody may get messages of a topic that begins with `prefix`.
     func wantsAny(under prefix: String) -> Bool {
-        wants(prefix) || topics.contains { $0.starts(with: prefix.utf8) }
+        wants(prefix) || topics.contains { $0.hasPrefix(prefix) }
     }
 }

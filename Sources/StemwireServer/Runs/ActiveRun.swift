@@ -95,7 +95,8 @@ package final class ActiveRun: Sendable {
     package func progress() -> (processed: Int, expected: Int, failedFrames: Int, error: String?, isFinal: Bool) {
         merged.withLock { merged in
             (
-                merged.merger?.coverage.count(.processed) ?? 0, plan?.meta.selectedCount ?? 0, merged.failedFrames, merged.error,
+                merged.merger?.coverage.count(.processed) ?? 0, plan?.meta.selectedCount ?? 0, merged.failedFrames,
+                merged.error,
                 merged.isFinal
             )
         }

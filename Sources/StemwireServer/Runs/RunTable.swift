@@ -19,12 +19,15 @@ package final class RunTable: Sendable {
         var registered: [Registered] = []
         /// The newest last. Those that have ended are kept for snapshots, a few of them.
         var acquisitions: [AcquisitionRecord] = []
-        var lastSummary: AcquisitionSummary?
+        /// How the last acquisitions ended, the newest last.
+        var summaries: [AcquisitionSummary] = []
         var count = 0
     }
 
     /// Ended acquisitions that are kept with their results.
     static let keptAcquisitions = 2
+    /// Acquisitions whose end is remembered.
+    static let keptSummaries = 9
 
     private let registry: UDFRegistry
     private let lanes: Int
@@ -120,7 +123,8 @@ package final class RunTable: Sendable {
     /// An acquisition ended; with `hasStarted` false it has no record.
     func ended(_ summary: AcquisitionSummary) {
         let record = state.withLock { state in
-            state.lastSummary = summary
+            state.summaries.append(summary)
+            if state.summaries.count > Self.keptSummaries { state.summaries.removeFirst() }
             return state.acquisitions.last { $0.description.generation == summary.generation }
         }
         record?.ended(summary)
@@ -133,8 +137,8 @@ package final class RunTable: Sendable {
 
     /// All acquisitions that are kept, the newest last.
     package var acquisitions: [AcquisitionRecord] { state.withLock { $0.acquisitions } }
-    /// How the last acquisition ended, also one without any good frame.
-    package var lastSummary: AcquisitionSummary? { state.withLock { $0.lastSummary } }
+    /// How the last acquisitions ended, the newest last, also those without any good frame.
+    package var summaries: [AcquisitionSummary] { state.withLock { $0.summaries } }
     /// Acquisitions begun.
     package var acquisitionCount: Int { state.withLock { $0.count } }
 }

@@ -106,7 +106,8 @@ private final class RunOnLane {
     func process(_ tile: Tile) {
         guard let lane, !run.isStopped else { return }
         if let over = closed[tile.partition] {
-            let error = over ?? UDFError(.badRequest, partition: tile.partition, "frames came after the partition was closed")
+            let error =
+                over ?? UDFError(.badRequest, partition: tile.partition, "frames came after the partition was closed")
             run.fail([tile.positions], because: error)
             return
         }

@@ -15,6 +15,7 @@ final class TilePins: Sendable {
     private let limit: Int
     private let holds: [Holds]
     private let slots = Atomic<Int>(0)
+    private let tileCount = Atomic<Int>(0)
 
     /// - Parameter limit: in bytes. One slot may be held in any case.
     init(of ring: FrameRing, limit: Int) {
@@ -26,8 +27,12 @@ final class TilePins: Sendable {
 
     var pinnedBytes: Int { slots.load(ordering: .relaxed) * ring.slotBytes }
 
+    /// Tiles that wait in the queues.
+    var tiles: Int { tileCount.load(ordering: .relaxed) }
+
     /// Counts a tile as held, if the limit allows it.
     func take(_ tile: Tile) -> Bool {
+        tileCount.wrappingAdd(1, ordering: .relaxed)
         guard holds[tile.slot].count.wrappingAdd(1, ordering: .relaxed).oldValue == 0 else { return true }
         let others = slots.wrappingAdd(1, ordering: .relaxed).oldValue
         guard others == 0 || (others + 1) * ring.slotBytes <= limit else {
@@ -38,6 +43,7 @@ final class TilePins: Sendable {
     }
 
     func giveBack(_ tile: Tile) {
+        tileCount.wrappingSubtract(1, ordering: .relaxed)
         guard holds[tile.slot].count.wrappingSubtract(1, ordering: .relaxed).newValue == 0 else { return }
         slots.wrappingSubtract(1, ordering: .relaxed)
     }

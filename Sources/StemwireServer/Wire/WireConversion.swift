@@ -49,6 +49,12 @@ extension WireAccounting {
         missingRanges = accounting.missingRanges.prefix(WireLimits.missingRanges).map { WirePositionRange($0) }
         missingRangesTruncated = accounting.missingRanges.count > WireLimits.missingRanges
     }
+
+    mutating func limitMissingRanges(to count: Int) {
+        guard missingRanges.count > count else { return }
+        missingRanges.removeSubrange(count...)
+        missingRangesTruncated = true
+    }
 }
 
 extension WireStart {

@@ -138,7 +138,8 @@ actor WorkService {
         guard let version = ProtocolVersion.agreed(minimum: hello.versionMin, maximum: hello.versionMax) else {
             return refuse(
                 routingID, .unsupportedVersion,
-                "the client speaks versions \(hello.versionMin) to \(hello.versionMax), this server \(ProtocolVersion.current)")
+                "the client speaks versions \(hello.versionMin) to \(hello.versionMax), this server \(ProtocolVersion.current)"
+            )
         }
         guard peers[key] != nil || peers.count < Self.maximumPeers else {
             return refuse(routingID, .busy, "\(Self.maximumPeers) clients are connected; more are not taken")
@@ -165,7 +166,8 @@ actor WorkService {
         guard fetch.count > 0, fetch.first < expected, fetch.count <= expected - fetch.first else {
             return refuse(
                 peer.routingID, .invalidArgument,
-                "fetch \(fetch.request): positions \(fetch.first) and \(fetch.count) from there are not all in 0 ..< \(expected)")
+                "fetch \(fetch.request): positions \(fetch.first) and \(fetch.count) from there are not all in 0 ..< \(expected)"
+            )
         }
         let positions = Int(fetch.first)..<Int(fetch.first + fetch.count)
         let request = FetchPeer.Request(number: fetch.request, acquisition: acquisition, positions: positions)
@@ -230,7 +232,8 @@ actor WorkService {
         let generation = record.description.generation
         guard let tile = ring.lookup(generation: generation, position: position) else {
             let end =
-                absence.reason == .released ? firstHeld(in: position..<absence.end, generation: generation) : absence.end
+                absence.reason == .released
+                ? firstHeld(in: position..<absence.end, generation: generation) : absence.end
             peers[key]?.fetches.skipped(upTo: end, reason: absence.reason)
             return .goOn
         }

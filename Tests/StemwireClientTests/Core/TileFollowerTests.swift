@@ -136,6 +136,30 @@ struct FollowerRecord {
         #expect(record.ended.map(\.reason) == [.stopped])
     }
 
+    @Test func anAcquisitionThatWasMissedWholeComesFromTheStatusAndByRepair() throws {
+        let missed = TestAcquisition(generation: 1, navShape: [1, 4])
+        let newest = TestAcquisition(generation: 2, navShape: [1, 4])
+        var follower = joined(.init(repairs: true))
+        var record = FollowerRecord()
+        // Back from an absence, the snapshot has the newest only.
+        follower.started(try newest.start(), isLive: true, now: now)
+        follower.ended(try newest.end(), isLive: false, now: now)
+        for _ in 0..<2 { follower.status(newest: 2, ends: [try missed.end(), try newest.end()], now: now) }
+        follower.snapshotTaken(now: now)
+        follower.tick(now: now + .seconds(2))
+        let fetches = record.take(follower.takeActions())
+        #expect(Set(fetches.map(\.1)) == [missed.id, newest.id])
+        for (request, acquisition, positions) in fetches {
+            let scan = acquisition == missed.id ? missed : newest
+            follower.fetched(try TestFrames.tile(positions, of: scan), now: now)
+            follower.fetchEnded(request: request, unavailable: [], now: now)
+        }
+        follower.status(newest: 2, ends: [try missed.end(), try newest.end()], now: now)
+        _ = record.take(follower.takeActions())
+        #expect(record.delivered.mapValues(\.count) == [1: 4, 2: 4])
+        #expect(Set(record.ended.map(\.generation)) == [1, 2] && record.ended.count == 2)
+    }
+
     @Test func whatWasOverBeforeJoiningIsNotTold() throws {
         var follower = TileFollower(.init())
         var record = FollowerRecord()

@@ -79,7 +79,7 @@ import Testing
             await #expect { try await client.status(deadline: .milliseconds(100)) } throws: {
                 ($0 as? ControlFailure)?.code == .noReply
             }
-            #expect(ContinuousClock.now - began < .seconds(1))
+            #expect(ContinuousClock.now - began < .seconds(10))
             await server.change { $0.isMute = false }
             let status = try await client.status()
             #expect(status.state == "idle", "the next one works")

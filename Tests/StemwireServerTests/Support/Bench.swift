@@ -7,10 +7,9 @@ import StemwireProtocol
 import StemwireServer
 import StemwireSystem
 import StemwireUDF
-
-/// All tests with servers, one after the other: they watch the clock.
 import Testing
 
+/// All tests with servers, one after the other: they watch the clock.
 @Suite("Acquisition server", .serialized) struct ServerTests {}
 
 /// A simulated detector and a server connected to it, in this process, on free ports.
@@ -32,10 +31,10 @@ struct Bench: Sendable {
         return configuration
     }
 
-    static func serverConfiguration(_ detector: MerlinSimulator.Ports) -> ServerConfiguration {
+    static func serverConfiguration(controlPort: Int, dataPort: Int) -> ServerConfiguration {
         var configuration = ServerConfiguration()
         (configuration.controlPort, configuration.livePort, configuration.workPort) = (0, 0, 0)
-        (configuration.detectorControlPort, configuration.detectorDataPort) = (detector.control, detector.data)
+        (configuration.detectorControlPort, configuration.detectorDataPort) = (controlPort, dataPort)
         configuration.ringBytes = 16 << 20
         configuration.idleLimit = idleLimit
         configuration.framesPerPartition = 16
@@ -56,7 +55,7 @@ struct Bench: Sendable {
         let simulator = try MerlinSimulator(configuration)
         let detector = try simulator.start()
         defer { simulator.stop() }
-        var settings = serverConfiguration(detector)
+        var settings = serverConfiguration(controlPort: detector.control, dataPort: detector.data)
         set(&settings)
         try await serve(settings) { server, endpoints in
             try await body(
@@ -88,16 +87,22 @@ struct Bench: Sendable {
     static func connect(
         _ endpoints: AcquisitionServer.Endpoints, waitsForDetector: Bool = true
     ) async throws -> StemwireConnection {
-        let client = try await StemwireConnection.connect(to: "127.0.0.1:\(endpoints.controlPort)", timeout: .seconds(10))
+        let client = try await StemwireConnection.connect(
+            to: "127.0.0.1:\(endpoints.controlPort)", timeout: .seconds(10))
         if waitsForDetector {
-            try await eventually("a connection to the detector") { try await client.status().detector.dataConnected ? () : nil }
+            try await eventually("a connection to the detector") {
+                try await client.status().detector.dataConnected ? () : nil
+            }
         }
         return client
     }
 
     var pattern: SelfIdentifyingPattern {
-        get throws { SelfIdentifyingPattern(try DetectorFormat(
-            layout: .single, sigShape: simulator.sigShape, counterDepth: .twelve, pixelType: .u16)) }
+        get throws {
+            SelfIdentifyingPattern(
+                try DetectorFormat(
+                    layout: .single, sigShape: simulator.sigShape, counterDepth: .twelve, pixelType: .u16))
+        }
     }
 
     /// Bytes of a frame's message on the detector's data socket, prefix counted.
@@ -112,7 +117,9 @@ struct Bench: Sendable {
     func sum(acquisition: UInt16, frames: some Sequence<Int>) throws -> [Double] {
         var sum = [Double](repeating: 0, count: simulator.sigShape.pixelCount)
         for frame in frames {
-            for (pixel, count) in try image(acquisition: acquisition, frame: frame).enumerated() { sum[pixel] += Double(count) }
+            for (pixel, count) in try image(acquisition: acquisition, frame: frame).enumerated() {
+                sum[pixel] += Double(count)
+            }
         }
         return sum
     }

@@ -39,13 +39,44 @@ func eventually<Value>(
     }
 }
 
-/// Runs blocking code on a thread of its own.
+/// Runs blocking code on a thread of its own, as part of the test's task.
 func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
-        do {
-            _ = try NamedThread("test") { continuation.resume(with: Result { try body() }) }
-        } catch {
-            continuation.resume(throwing: error)
+    let executor = try ThreadExecutor()
+    defer { executor.end() }
+    return try await withTaskExecutorPreference(executor) { try body() }
+}
+
+private final class ThreadExecutor: TaskExecutor {
+    private struct Inbox: Sendable {
+        var jobs: [UnownedJob] = []
+        var isOver = false
+    }
+
+    private let inbox = Locked(Inbox())
+    private let wakeUp = CountingSemaphore()
+
+    init() throws(SystemError) { _ = try NamedThread("test") { [self] in run() } }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        inbox.withLock { $0.jobs.append(job) }
+        wakeUp.post()
+    }
+
+    func end() {
+        inbox.withLock { $0.isOver = true }
+        wakeUp.post()
+    }
+
+    private func run() {
+        while true {
+            wakeUp.wait()
+            let (job, isOver) = inbox.withLock { ($0.jobs.isEmpty ? nil : $0.jobs.removeFirst(), $0.isOver) }
+            if let job {
+                job.runSynchronously(on: asUnownedTaskExecutor())
+            } else if isOver {
+                return
+            }
         }
     }
 }
