@@ -69,7 +69,7 @@ extension StemwireConnection {
         guard case .snapshot(let snapshot)? = reply.wire.kind else { throw Self.unexpected(reply) }
         do throws(MalformedMessage) {
             return try ResultSnapshot(
-                snapshot, payloads: reply.payloads[...], verifiesChecksums: core.options.verifiesChecksums)
+                snapshot, payloads: reply.payloads[...], verifiesChecksums: core.verifiesResults)
         } catch {
             throw ControlFailure(.unexpectedReply, error.description)
         }

@@ -103,7 +103,7 @@ public final class StemwireConnection: Sendable {
     /// without ``TileOptions/waitsForDetector`` within a second when nobody sends.
     public func tiles(options: TileOptions = TileOptions()) -> TileStream {
         let mailbox = TileSubscriber.TileMailbox(TileQueue(options.buffering))
-        let verifies = options.verifiesChecksums ?? core.options.verifiesChecksums
+        let verifies = options.verifiesChecksums ?? core.verifiesTiles
         return subscribe(
             mailbox,
             credit: { event in
@@ -136,7 +136,7 @@ public final class StemwireConnection: Sendable {
         let mailbox = ResultSubscriber.ResultMailbox(ResultFollower(options))
         let filter = ChannelFilter(run: run, udf: udf, channel: channel)
         if let name = filter.impossibleName { mailbox.finish(.badName(name)) }
-        let verifies = core.options.verifiesChecksums
+        let verifies = core.verifiesResults
         return subscribe(mailbox) { _, counters in
             ResultSubscriber(filter, verifiesChecksums: verifies, mailbox: mailbox, counters: counters)
         }

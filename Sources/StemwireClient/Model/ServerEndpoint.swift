@@ -51,6 +51,9 @@ public struct ServerEndpoint: Sendable, Hashable, CustomStringConvertible {
         controlPort = number
     }
 
+    /// Whether it is on this machine by its name or number.
+    var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+
     var isIPv6: Bool { host.contains(":") }
 
     /// The ZeroMQ endpoint of one of the server's ports.

@@ -48,7 +48,7 @@ extension ClientCore {
                 work = idlePeers.remove(at: index)
             } else {
                 work = try openWork(
-                    window: FetchPeer.Window(), patience: patience, verifiesChecksums: options.verifiesChecksums,
+                    window: FetchPeer.Window(), patience: patience, verifiesChecksums: verifiesTiles,
                     handlers: WorkChannel.Handlers())
             }
             let task = FetchTask(number: number, mailbox: mailbox, counters: counters, work: work)

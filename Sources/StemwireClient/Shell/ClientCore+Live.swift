@@ -158,7 +158,7 @@ extension ClientCore {
         do throws(MalformedMessage) {
             guard case .snapshot(let wire)? = reply.wire.kind else { throw MalformedMessage("no snapshot") }
             let snapshot = try ResultSnapshot(
-                wire, payloads: reply.payloads[...], verifiesChecksums: options.verifiesChecksums)
+                wire, payloads: reply.payloads[...], verifiesChecksums: verifiesResults)
             channel.counters.change { $0.malformedMessages += snapshot.malformedChannels }
             received(snapshot, for: channel)
         } catch {

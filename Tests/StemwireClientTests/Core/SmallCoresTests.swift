@@ -86,6 +86,11 @@ import Testing
         #expect(try ServerEndpoint(endpoint.description) == endpoint)
     }
 
+    @Test(arguments: [("127.0.0.1", true), ("localhost", true), ("[::1]", true), ("10.127.0.0", false), ("scope", false)])
+    func knowsThisMachine(_ host: String, _ isLoopback: Bool) throws {
+        #expect(try ServerEndpoint(host).isLoopback == isLoopback)
+    }
+
     @Test(arguments: [
         "", "http://host:80", "host:", "host:0", "host:65536", "host:+7", "host:seven", "::1", "[::1", "[::1]7",
         "ho st", "host/path", "tcp://", "tcp://*:7400", "a:b:c",

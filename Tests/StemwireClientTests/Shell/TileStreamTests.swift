@@ -80,7 +80,7 @@ struct SeenTiles {
 
     @Test func repairsFillGaps() async throws {
         try await withServer { server, client in
-            let stream = client.tiles(options: .init(repair: true, untilEnd: true))
+            let stream = client.tiles(options: .init(repair: true, untilEnd: true, verifiesChecksums: true))
             try await stream.subscribed()
             await server.change { server in
                 server.begin(TestAcquisition(missing: [100..<104]))
