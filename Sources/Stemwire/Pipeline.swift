@@ -25,7 +25,10 @@ final class Pipeline {
         do {
             let ring = try FrameRing(.init(totalBytes: options.ringBytes))
             let threads = max(1, options.threads)
-            let table = RunTable(registry: options.registry, lanes: threads) { [changed] in changed.post() }
+            // All are kept, or a detector that scans on at once would push the first one, which alone counts, out.
+            let table = RunTable(registry: options.registry, lanes: threads, keptAcquisitions: .max) {
+                [changed] in changed.post()
+            }
             try table.start(name: Self.runName, requests: requests, acquisitions: 1, joinsCurrent: false)
             let queues = (0..<threads).map { _ in TileQueue(for: ring) }
             lanes = try queues.enumerated().map { index, queue in

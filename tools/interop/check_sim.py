@@ -96,6 +96,7 @@ class SimulatorChecks:
             nav_shape=data_set.nav_shape if mode == "active" else nav_shape,
             frames=frames,
             frames_per_trigger=frames,
+            continuous=data_set.format.depth < 24,
             acquisitions=acquisitions,
             drain=drain,
             settings=settings,

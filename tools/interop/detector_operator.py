@@ -54,7 +54,7 @@ class Operator:
     def _arm(self) -> None:
         """What LiberTEM-live's Merlin example sets before a scan, with a soft trigger; then arms."""
         with self._job.ports.open_control() as control:
-            control.set("CONTINUOUSRW", 1)
+            control.set("CONTINUOUSRW", int(self._job.continuous))
             control.set("ACQUISITIONTIME", 0.1)
             control.set("ACQUISITIONPERIOD", 0.1)
             control.set("NUMFRAMESTOACQUIRE", self._job.frames)

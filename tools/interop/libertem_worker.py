@@ -37,6 +37,8 @@ class LiveJob:
     """None (passive mode only) leaves it to what LiberTEM reads from the acquisition header."""
     frames: int
     frames_per_trigger: int
+    continuous: bool = True
+    """No pause between frames, which counters of 24 bits cannot do."""
     acquisitions: int = 1
     frames_per_partition: int = 7
     """Not a divisor of the scan line: partitions end anywhere."""

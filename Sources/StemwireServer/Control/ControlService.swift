@@ -79,15 +79,8 @@ actor ControlService {
         self.reactor = reactor
         self.handler = handler
         self.session = session
-        var options = SocketOptions()
-        options.sendHighWaterMark = 64
-        options.receiveHighWaterMark = 64
         // What is a little too large is refused by an answer; libzmq would cut the peer off without a word.
-        options.maxMessageSize = 4 * WireLimits.controlRequestBytes
-        options.handshakeInterval = .seconds(2)
-        options.heartbeatInterval = .seconds(1)
-        options.heartbeatTimeout = .seconds(5)
-        options.heartbeatTTL = .seconds(5)
+        var options = SocketOptions.forPeers(queue: 64, largestMessage: 4 * WireLimits.controlRequestBytes)
         options.routerMandatory = true
         socket = try Socket(.router, in: context, options: options)
     }

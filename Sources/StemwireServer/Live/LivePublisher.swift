@@ -91,13 +91,9 @@ actor LivePublisher {
     }
 
     private static var options: SocketOptions {
-        var options = SocketOptions()
-        options.sendHighWaterMark = highWaterMark
-        options.maxMessageSize = WireLimits.subscriptionBytes
-        options.handshakeInterval = .seconds(2)
-        options.heartbeatInterval = .seconds(1)
-        options.heartbeatTimeout = .seconds(5)
-        options.heartbeatTTL = .seconds(5)
+        var options = SocketOptions.forPeers(queue: highWaterMark, largestMessage: WireLimits.subscriptionBytes)
+        // Subscribers of many channels say so all at once.
+        options.receiveHighWaterMark = nil
         options.linger = .milliseconds(200)
         options.backlog = 128
         options.tcpMaxRetransmit = .seconds(10)

@@ -24,20 +24,23 @@ package final class RunTable: Sendable {
         var count = 0
     }
 
-    /// Ended acquisitions that are kept with their results.
-    static let keptAcquisitions = 2
     /// Acquisitions whose end is remembered.
     static let keptSummaries = 9
 
     private let registry: UDFRegistry
     private let lanes: Int
+    private let keptAcquisitions: Int
     private let state = Locked(State())
     /// Called, on any thread, when results became final or a run was added.
     private let onChange: @Sendable () -> Void
 
-    package init(registry: UDFRegistry, lanes: Int, onChange: @escaping @Sendable () -> Void = {}) {
+    /// - Parameter keptAcquisitions: ended acquisitions that are kept with their results.
+    package init(
+        registry: UDFRegistry, lanes: Int, keptAcquisitions: Int = 2, onChange: @escaping @Sendable () -> Void = {}
+    ) {
         self.registry = registry
         self.lanes = lanes
+        self.keptAcquisitions = keptAcquisitions
         self.onChange = onChange
     }
 
@@ -113,7 +116,7 @@ package final class RunTable: Sendable {
             state.acquisitions.append(record)
             state.count += 1
             let ended = state.acquisitions.filter(\.isDrained)
-            for old in ended.dropLast(Self.keptAcquisitions) {
+            for old in ended.dropLast(keptAcquisitions) {
                 state.acquisitions.removeAll { $0 === old }
             }
             return record

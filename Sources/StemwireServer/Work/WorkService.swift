@@ -56,15 +56,10 @@ actor WorkService {
         self.table = table
         self.session = session
         self.sendsChecksums = sendsChecksums
-        var options = SocketOptions()
-        options.sendHighWaterMark = 128
-        options.receiveHighWaterMark = 128
         // What is a little too large is refused by an answer; libzmq would cut the peer off without a word.
-        options.maxMessageSize = 4 * WireLimits.workRequestBytes
-        options.handshakeInterval = .seconds(2)
-        options.heartbeatInterval = .milliseconds(500)
-        options.heartbeatTimeout = .seconds(2)
-        options.heartbeatTTL = .seconds(2)
+        var options = SocketOptions.forPeers(
+            queue: 128, largestMessage: 4 * WireLimits.workRequestBytes, heartbeat: .milliseconds(500),
+            patience: .seconds(2))
         options.routerMandatory = true
         socket = try Socket(.router, in: context, options: options)
     }
