@@ -86,7 +86,9 @@ import Testing
         #expect(try ServerEndpoint(endpoint.description) == endpoint)
     }
 
-    @Test(arguments: [("127.0.0.1", true), ("localhost", true), ("[::1]", true), ("10.127.0.0", false), ("scope", false)])
+    @Test(arguments: [
+        ("127.0.0.1", true), ("localhost", true), ("[::1]", true), ("10.127.0.0", false), ("scope", false),
+    ])
     func knowsThisMachine(_ host: String, _ isLoopback: Bool) throws {
         #expect(try ServerEndpoint(host).isLoopback == isLoopback)
     }
