@@ -16,6 +16,9 @@ public struct RunLengthMask: Sendable, Equatable {
     /// In rising order, none crossing the end of a row.
     let runs: [swk_run]
 
+    /// The pixels of the mask as ranges of indices into the image, rising, none crossing the end of a row.
+    public var pixelRanges: [Range<Int>] { runs.map { Int($0.start)..<Int($0.start) + Int($0.count) } }
+
     /// The pixels for which `includes(y, x)` is true.
     public init(sigShape: SigShape, where includes: (_ y: Int, _ x: Int) -> Bool) {
         self.init(sigShape: sigShape) { y, append in

@@ -187,7 +187,8 @@ public struct RectangleUDF: MaskUDF {
     }
 }
 
-private func checkedCentre(_ cy: Double?, _ cx: Double?, _ meta: UDFMeta) throws -> (Double, Double) {
+/// The given centre of a mask, or the default one.
+func checkedCentre(_ cy: Double?, _ cx: Double?, _ meta: UDFMeta) throws -> (y: Double, x: Double) {
     let centre = (cy ?? Double(meta.centre.y), cx ?? Double(meta.centre.x))
     guard centre.0.isFinite, centre.1.isFinite else {
         throw UDFFailure("cy: \(centre.0), cx: \(centre.1) is no place on the detector")

@@ -10,6 +10,7 @@ extension UDFRegistry {
         registry.addBuiltIn(RingUDF.self)
         registry.addBuiltIn(PointUDF.self)
         registry.addBuiltIn(RectangleUDF.self)
+        registry.addBuiltIn(CentreOfMassUDF.self)
         return registry
     }()
 
