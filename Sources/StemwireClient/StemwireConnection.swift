@@ -133,8 +133,9 @@ public final class StemwireConnection: Sendable {
         var options = ResultFollower.Options()
         if let maximumRate, maximumRate > 0 { options.interval = .seconds(1 / maximumRate) }
         options.pollInterval = core.options.pollInterval
-        let mailbox = ResultSubscriber.ResultMailbox(ResultFollower(options))
         let filter = ChannelFilter(run: run, udf: udf, channel: channel)
+        options.filter = filter
+        let mailbox = ResultSubscriber.ResultMailbox(ResultFollower(options))
         if let name = filter.impossibleName { mailbox.finish(.badName(name)) }
         let verifies = core.verifiesResults
         return subscribe(mailbox) { _, counters in

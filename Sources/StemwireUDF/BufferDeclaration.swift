@@ -91,7 +91,7 @@ public struct BufferDeclaration: Sendable, Hashable {
     var isMerged: Bool { use == .exported || use == .private }
 
     /// Whether it becomes a channel.
-    var isChannel: Bool { use == .exported || use == .resultOnly }
+    public var isChannel: Bool { use == .exported || use == .resultOnly }
 
     /// Whether merging in another order gives the same bits.
     var mergesExactly: Bool {

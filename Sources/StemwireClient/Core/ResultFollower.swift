@@ -11,6 +11,8 @@ struct ResultFollower: ConsumerQueue {
         var settling = Duration.milliseconds(250)
         /// How often final states are asked for again.
         var pollInterval = Duration.seconds(1)
+        /// Which channels are delivered.
+        var filter = ChannelFilter()
         /// After how long without any change an acquisition whose channels never become final is let go.
         var patience = Duration.seconds(10)
     }
@@ -68,6 +70,7 @@ struct ResultFollower: ConsumerQueue {
             counts.supersededUpdates += 1
         case .stale: counts.staleUpdates += 1
         }
+        acquisitions[index].completeIfAllFinal(options.filter)
     }
 
     mutating func ended(_ end: AcquisitionEnd, now: ContinuousClock.Instant) {
@@ -77,6 +80,7 @@ struct ResultFollower: ConsumerQueue {
         acquisitions[index].end = end
         acquisitions[index].nextLook = now + options.settling
         acquisitions[index].lastChange = now
+        acquisitions[index].completeIfAllFinal(options.filter)
     }
 
     /// A snapshot's start, end (if over) and channels.

@@ -61,6 +61,14 @@ struct ResultProgress: Sendable {
         return .taken
     }
 
+    /// Nothing more is expected when all results that the end names have become final.
+    mutating func completeIfAllFinal(_ filter: ChannelFilter) {
+        guard let expected = end?.results.filter(filter.matches), !expected.isEmpty,
+            expected.allSatisfy({ channels[$0]?.isFinal == true })
+        else { return }
+        isComplete = true
+    }
+
     mutating func take(interval: Duration, now: ContinuousClock.Instant) -> TakeResult<ResultEvent> {
         if startIsWaiting, let start {
             startIsWaiting = false

@@ -51,6 +51,8 @@ public struct AcquisitionEnd: Sendable, Hashable {
     /// Frames that the runs processed, and those that failed in a UDF.
     public let framesProcessed: Int
     public let framesFailed: Int
+    /// The results that become final; empty also when they are not known.
+    let results: [ChannelName]
 
     init(_ wire: WireEnd) throws(MalformedMessage) {
         acquisition = try WireReading.uuid(wire.acquisition)
@@ -63,6 +65,7 @@ public struct AcquisitionEnd: Sendable, Hashable {
         tilesDropped = WireReading.count(wire.tilesDropped)
         framesProcessed = WireReading.count(wire.framesProcessed)
         framesFailed = WireReading.count(wire.framesFailed)
+        results = wire.results.map { ChannelName(run: $0.run, udf: $0.udf, channel: $0.channel) }
     }
 
     /// The end as a status tells it; nil while the acquisition runs or when there is none.
@@ -78,6 +81,7 @@ public struct AcquisitionEnd: Sendable, Hashable {
         tilesDropped = 0
         framesProcessed = WireReading.count(wire.framesProcessed)
         framesFailed = 0
+        results = []
     }
 
     /// The end of an acquisition of which nothing more can be learned: nothing but `expected` is known.
@@ -94,6 +98,7 @@ public struct AcquisitionEnd: Sendable, Hashable {
         tilesDropped = 0
         framesProcessed = 0
         framesFailed = 0
+        results = []
     }
 }
 

@@ -490,11 +490,33 @@ public nonisolated struct WireEnd: @unchecked Sendable {
     set {_uniqueStorage()._framesFailed = newValue}
   }
 
+  /// The results whose final updates come, or have come; empty also when nothing is known of them.
+  public var results: [WireResultName] {
+    get {_storage._results}
+    set {_uniqueStorage()._results = newValue}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+public nonisolated struct WireResultName: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var run: String = String()
+
+  public var udf: String = String()
+
+  public var channel: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 /// Something that an operator wants to know.
@@ -2487,7 +2509,7 @@ nonisolated extension WireUpdate: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".End"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{1}reason\0\u{1}accounting\0\u{1}seconds\0\u{3}nav_shape\0\u{3}tiles_published\0\u{3}tiles_dropped\0\u{3}frames_processed\0\u{3}frames_failed\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{1}reason\0\u{1}accounting\0\u{1}seconds\0\u{3}nav_shape\0\u{3}tiles_published\0\u{3}tiles_dropped\0\u{3}frames_processed\0\u{3}frames_failed\0\u{1}results\0")
 
   fileprivate class _StorageClass {
     var _acquisition: Data = Data()
@@ -2500,6 +2522,7 @@ nonisolated extension WireEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     var _tilesDropped: UInt64 = 0
     var _framesProcessed: UInt64 = 0
     var _framesFailed: UInt64 = 0
+    var _results: [WireResultName] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2520,6 +2543,7 @@ nonisolated extension WireEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       _tilesDropped = source._tilesDropped
       _framesProcessed = source._framesProcessed
       _framesFailed = source._framesFailed
+      _results = source._results
     }
   }
 
@@ -2548,6 +2572,7 @@ nonisolated extension WireEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._tilesDropped) }()
         case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesProcessed) }()
         case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesFailed) }()
+        case 11: try { try decoder.decodeRepeatedMessageField(value: &_storage._results) }()
         default: break
         }
       }
@@ -2590,6 +2615,9 @@ nonisolated extension WireEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       if _storage._framesFailed != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._framesFailed, fieldNumber: 10)
       }
+      if !_storage._results.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._results, fieldNumber: 11)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2609,10 +2637,51 @@ nonisolated extension WireEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         if _storage._tilesDropped != rhs_storage._tilesDropped {return false}
         if _storage._framesProcessed != rhs_storage._framesProcessed {return false}
         if _storage._framesFailed != rhs_storage._framesFailed {return false}
+        if _storage._results != rhs_storage._results {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireResultName: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ResultName"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}udf\0\u{1}channel\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.udf) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.channel) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 1)
+    }
+    if !self.udf.isEmpty {
+      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 2)
+    }
+    if !self.channel.isEmpty {
+      try visitor.visitSingularStringField(value: self.channel, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireResultName, rhs: WireResultName) -> Bool {
+    if lhs.run != rhs.run {return false}
+    if lhs.udf != rhs.udf {return false}
+    if lhs.channel != rhs.channel {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -188,7 +188,7 @@ actor LivePublisher {
             return held.event
         }
         guard let event = queue.pop() else {
-            publishUpdatesIfFinal()
+            publishUpdatesIfUrgent()
             return nil
         }
         if hasRoom { return event }
@@ -262,10 +262,10 @@ actor LivePublisher {
 
     // MARK: Results
 
-    private func publishUpdatesIfFinal() {
-        if table.acquisitions.contains(where: { $0.isDrained && !updates.hasPublishedFinal(of: $0) }) {
-            publishUpdates()
-        }
+    private func publishUpdatesIfUrgent() {
+        // Not `contains`: each record is to be looked at.
+        if table.acquisitions.filter({ updates.isUrgent($0) }).isEmpty { return }
+        publishUpdates()
     }
 
     /// Sends what has changed since the last time, a few channels at once.

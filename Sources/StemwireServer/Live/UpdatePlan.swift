@@ -28,6 +28,7 @@ struct UpdatePlan {
     /// By generation and topic.
     private var published: [UInt64: [String: Published]] = [:]
     private var finals: Set<UInt64> = []
+    private var begun: Set<UInt64> = []
     private var waiting: [Item] = []
 
     init(source: String) {
@@ -38,11 +39,18 @@ struct UpdatePlan {
         finals.contains(record.description.generation)
     }
 
+    /// Whether first or final results are there, which are not to wait for the next turn; once each.
+    mutating func isUrgent(_ record: AcquisitionRecord) -> Bool {
+        if record.isDrained { return !hasPublishedFinal(of: record) }
+        return record.runs.contains { $0.hasResults } && begun.insert(record.description.generation).inserted
+    }
+
     /// Finds what is new in `records`; channels that nobody `wants` are left out.
     mutating func collect(from records: [AcquisitionRecord], wants: (String) -> Bool) {
         let generations = Set(records.map(\.description.generation))
         published = published.filter { generations.contains($0.key) }
         finals.formIntersection(generations)
+        begun.formIntersection(generations)
         for record in records where !hasPublishedFinal(of: record) {
             let isDrained = record.isDrained
             for run in record.runs { collect(run, of: record, wants: wants) }
@@ -51,11 +59,7 @@ struct UpdatePlan {
     }
 
     private mutating func collect(_ run: ActiveRun, of record: AcquisitionRecord, wants: (String) -> Bool) {
-        guard let plan = run.plan else { return }
-        let isWanted = plan.udfs.contains { udf in
-            udf.declarations.contains { wants(topic(run.name, udf.id, $0.name)) }
-        }
-        guard isWanted else { return }
+        guard run.channels.contains(where: { wants(topic(run.name, $0.udf, $0.name)) }) else { return }
         let snapshot = run.snapshot()
         let generation = record.description.generation
         for channel in snapshot.channels {

@@ -9,6 +9,7 @@ package final class ActiveRun: Sendable {
     /// Nil when the run cannot be done on this acquisition; `error` says why.
     let plan: RunPlan?
     private let merged: Locked<Merged>
+    private let onFirstResult: @Sendable () -> Void
 
     private struct Merged: Sendable {
         /// Made when the first result comes, so that an acquisition whose turn has not come takes no memory.
@@ -19,7 +20,12 @@ package final class ActiveRun: Sendable {
         var isFinal = false
     }
 
-    init(name: String, requests: [UDFRequest], registry: UDFRegistry, meta: UDFMeta) {
+    /// - Parameter onFirstResult: called once, on any thread, when there is something to show.
+    init(
+        name: String, requests: [UDFRequest], registry: UDFRegistry, meta: UDFMeta,
+        onFirstResult: @escaping @Sendable () -> Void
+    ) {
+        self.onFirstResult = onFirstResult
         self.name = name
         self.requests = requests
         do throws(UDFError) {
@@ -31,17 +37,28 @@ package final class ActiveRun: Sendable {
         }
     }
 
+    /// The channels that it gives, unless a UDF fails.
+    var channels: [(udf: String, name: String)] {
+        (plan?.udfs ?? []).flatMap { udf in udf.declarations.filter(\.isChannel).map { (udf.id, $0.name) } }
+    }
+
     /// Adds a partition's result. Any thread.
     func merge(_ result: PartitionResult) {
-        merged.withLock { merged in
+        let isFirst = merged.withLock { merged in
+            let isFirst = merged.merger == nil
             do throws(UDFError) {
                 prepare(&merged)
                 _ = try merged.merger?.merge(result)
             } catch {
                 merged.error = merged.error ?? error.description
             }
+            return isFirst
         }
+        if isFirst { onFirstResult() }
     }
+
+    /// Whether there is something to show.
+    var hasResults: Bool { merged.withLock { $0.merger != nil } }
 
     /// Notes that frames will not be processed, and why. Any thread.
     func fail(_ positions: [Range<Int>], because error: UDFError) {

@@ -31,7 +31,7 @@ package final class RunTable: Sendable {
     private let lanes: Int
     private let keptAcquisitions: Int
     private let state = Locked(State())
-    /// Called, on any thread, when results became final or a run was added.
+    /// Called, on any thread, when there are first results, or final ones, or a run was added.
     private let onChange: @Sendable () -> Void
 
     /// - Parameter keptAcquisitions: ended acquisitions that are kept with their results.
@@ -73,7 +73,7 @@ package final class RunTable: Sendable {
             }
             var run = Registered(name: name, requests: requests, acquisitionsLeft: acquisitions)
             if let joined, let meta = joined.meta,
-                joined.add(ActiveRun(name: name, requests: requests, registry: registry, meta: meta))
+                joined.add(activeRun(name, requests, meta))
             {
                 run.acquisitionsLeft = run.acquisitionsLeft.map { $0 - 1 }
             }
@@ -82,6 +82,10 @@ package final class RunTable: Sendable {
         }
         if let failure { throw failure }
         onChange()
+    }
+
+    private func activeRun(_ name: String, _ requests: [UDFRequest], _ meta: UDFMeta) -> ActiveRun {
+        ActiveRun(name: name, requests: requests, registry: registry, meta: meta, onFirstResult: onChange)
     }
 
     /// Ends a run, also on the present acquisition; its results so far stay. False when there is none of that name.
@@ -108,7 +112,7 @@ package final class RunTable: Sendable {
             let record = AcquisitionRecord(description, lanes: lanes)
             if let meta = record.meta {
                 for run in state.registered {
-                    _ = record.add(ActiveRun(name: run.name, requests: run.requests, registry: registry, meta: meta))
+                    _ = record.add(activeRun(run.name, run.requests, meta))
                 }
             }
             for index in state.registered.indices { state.registered[index].acquisitionsLeft? -= 1 }

@@ -60,7 +60,8 @@ private struct LaneWork {
         case .started(let description):
             record = table.begin(description)
             runs = []
-            lastFlush = .now
+            // What comes first is shown at once.
+            lastFlush = .now - WorkerLane.flushInterval
         case .tile(let tile):
             defer { ring.release(tile) }
             guard let record, tile.partition % laneCount == index else { return }

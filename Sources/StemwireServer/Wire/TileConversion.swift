@@ -34,5 +34,12 @@ extension WireEnd {
         let progress = record?.runs.map { $0.progress() } ?? []
         framesProcessed = UInt64(progress.map(\.processed).min() ?? 0)
         framesFailed = UInt64(progress.map(\.failedFrames).max() ?? 0)
+        results = (record?.runs ?? []).flatMap { run in
+            run.channels.map { channel in
+                var result = WireResultName()
+                (result.run, result.udf, result.channel) = (run.name, channel.udf, channel.name)
+                return result
+            }
+        }
     }
 }

@@ -1,3 +1,4 @@
+import StemwireProtocol
 import Testing
 
 @testable import StemwireClient
@@ -47,6 +48,30 @@ import Testing
         follower.snapshot(
             start: try scan.start(), end: nil, updates: [try TestResult(version: 12).update(of: scan)], now: now)
         #expect(takeAll(&follower, at: now) == ["sum v12"])
+    }
+
+    @Test func theEndIsToldAtOnceWhenAllThatItNamesIsFinal() throws {
+        let scan = TestAcquisition()
+        var wire = scan.wireEnd("complete")
+        for udf in ["sum", "max"] {
+            var name = WireResultName()
+            (name.run, name.udf, name.channel) = ("r1", udf, "intensity")
+            wire.results.append(name)
+        }
+        for filter in [ChannelFilter(), ChannelFilter(udf: "sum")] {
+            var follower = ResultFollower(.init(filter: filter))
+            follower.started(try scan.start(), now: now)
+            follower.update(try TestResult(version: 2, isFinal: true).update(of: scan), now: now)
+            follower.ended(try AcquisitionEnd(wire), now: now)
+            let told = takeAll(&follower, at: now)
+            guard filter.udf == nil else {
+                #expect(told == ["started 1", "sum v2 final", "ended 1 complete"])
+                continue
+            }
+            #expect(told == ["started 1", "sum v2 final"])
+            follower.update(try TestResult(udf: "max", version: 5, isFinal: true).update(of: scan), now: now)
+            #expect(takeAll(&follower, at: now) == ["max v5 final", "ended 1 complete"])
+        }
     }
 
     @Test func theEndWaitsForTheFinalStates() throws {
