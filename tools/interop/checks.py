@@ -14,6 +14,7 @@ from pathlib import Path
 import check_writer
 from check_run import RunChecks, SyntheticChecks
 from check_sim import SimulatorChecks
+from check_udfs import UDFChecks
 from data_sets import DataSets
 from libertem_client import LiberTEMClient
 from report import Check, outcome_line, print_summary, run_check
@@ -65,6 +66,7 @@ def all_checks(arguments: argparse.Namespace, client: LiberTEMClient, folder: Pa
     yield from SimulatorChecks(simulator, client, data_sets).checks()
     yield from SyntheticChecks(binary, simulator, client, folder).checks()
     yield from RunChecks(binary, data_sets, folder).checks()
+    yield from UDFChecks(binary, client, data_sets, folder).checks()
 
 
 def selected(check: Check, pattern: str | None) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from libertem_worker import JobFailure, LiveJob, LiveResult, OfflineJob, serve
+from libertem_worker import JobFailure, LiveJob, LiveResult, OfflineJob, UDFJob, serve
 
 START_SECONDS = 120.0
 JOB_SECONDS = 40.0
@@ -48,7 +48,11 @@ class LiberTEMClient:
         answer: NDArray[np.float64] = self._ask(OfflineJob(header_path), seconds)
         return answer
 
-    def _ask(self, job: LiveJob | OfflineJob, seconds: float) -> Any:
+    def run_udf(self, job: UDFJob, seconds: float = JOB_SECONDS) -> dict[str, NDArray[Any]]:
+        answer: dict[str, NDArray[Any]] = self._ask(job, seconds)
+        return answer
+
+    def _ask(self, job: LiveJob | OfflineJob | UDFJob, seconds: float) -> Any:
         jobs = self._start()
         jobs.send(job)
         try:

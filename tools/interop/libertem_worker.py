@@ -59,6 +59,15 @@ class OfflineJob:
 
 
 @dataclass(frozen=True)
+class UDFJob:
+    """Run one of `libertem_udfs` on a data set."""
+
+    header_path: Path
+    name: str
+    mask_path: Path
+
+
+@dataclass(frozen=True)
 class LiveResult:
     sum: NDArray[np.float64]
     sumsig: NDArray[np.float64]
@@ -99,9 +108,11 @@ def serve(jobs: Connection, temporary_folder: str) -> None:
         context.close()
 
 
-def _answer(context: LiveContext, job: LiveJob | OfflineJob) -> list[LiveResult] | NDArray[np.float64]:
+def _answer(context: LiveContext, job: LiveJob | OfflineJob | UDFJob) -> Any:
     if isinstance(job, OfflineJob):
         return read_offline(job)
+    if isinstance(job, UDFJob):
+        return run_udf(job)
     return acquire(context, job)
 
 
@@ -178,7 +189,6 @@ def read_offline(job: OfflineJob) -> NDArray[np.float64]:
     """Images (nav y, nav x, y, x)."""
     from libertem.api import Context
     from libertem.executor.inline import InlineJobExecutor
-    from libertem.io.dataset.base import BufferedBackend
     from libertem.udf import UDF
 
     class Frames(UDF):  # type: ignore[misc]
@@ -193,6 +203,27 @@ def read_offline(job: OfflineJob) -> NDArray[np.float64]:
             self.results.frames[:] = frame
 
     context = Context(executor=InlineJobExecutor())
-    # The default, memory-mapped back-end of LiberTEM 0.16 fails on most 1-bit raw files.
-    dataset = context.load("mib", path=str(job.header_path), io_backend=BufferedBackend())
+    dataset = _load(context, job.header_path)
     return np.array(context.run_udf(dataset=dataset, udf=Frames())["frames"].data)
+
+
+def run_udf(job: UDFJob) -> dict[str, NDArray[Any]]:
+    """The UDF's results by LiberTEM's names."""
+    from libertem.api import Context
+    from libertem.executor.inline import InlineJobExecutor
+
+    from libertem_udfs import make_udf, region_of_interest
+
+    context = Context(executor=InlineJobExecutor())
+    dataset = _load(context, job.header_path)
+    udf = make_udf(job.name, tuple(dataset.shape.sig), job.mask_path)
+    roi = region_of_interest(job.name, tuple(dataset.shape.nav))
+    results = context.run_udf(dataset=dataset, udf=udf, roi=roi)
+    return {name: np.array(result.raw_data if roi is not None else result.data) for name, result in results.items()}
+
+
+def _load(context: Any, header_path: Path) -> Any:
+    from libertem.io.dataset.base import BufferedBackend
+
+    # The default, memory-mapped back-end of LiberTEM 0.16 fails on most 1-bit raw files.
+    return context.load("mib", path=str(header_path), io_backend=BufferedBackend())
