@@ -59,7 +59,7 @@ let package = Package(
             name: "StemwireCommand",
             dependencies: [
                 "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-                "StemwireServer", "StemwireUDF",
+                "StemwireServer", "StemwireSystem", "StemwireUDF",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),

@@ -9,6 +9,9 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define VECTOR_BYTES 32
+#if defined(__x86_64__)
+#define SMALL_REGISTER_FILE  // 16 registers of 16 bytes
+#endif
 #define LEVEL_TABLE swk_base
 #define LEVEL_NAME "base"
 #include "KernelsOfLevel.h"

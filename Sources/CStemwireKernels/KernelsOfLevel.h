@@ -103,6 +103,28 @@ static const uint8_t leading_bytes[128] = {
 
 #include "RawKernels.h"
 
+// As many sums as the registers of a level hold; vectors of a product are 64 bytes at every level.
+#if VECTOR_BYTES == 64
+#define PRODUCT_FRAMES 4
+#define PRODUCT_MASKS 4
+#elif defined(SMALL_REGISTER_FILE)
+#define PRODUCT_FRAMES 2
+#define PRODUCT_MASKS 1
+#else
+#define PRODUCT_FRAMES 2
+#define PRODUCT_MASKS 2
+#endif
+
+#define REAL float
+#define REAL_NAME f32
+#define PRODUCT_LANES 16
+#include "ProductKernels.h"
+
+#define REAL double
+#define REAL_NAME f64
+#define PRODUCT_LANES 8
+#include "ProductKernels.h"
+
 #define PIXEL_TABLE(name)                                                                                        \
     {                                                                                                            \
         add_to_u32_##name, add_to_u64_##name, add_with_squares_##name, maximum_##name, frame_sums_##name,        \
@@ -116,5 +138,5 @@ static const struct swk_pixel_kernels pixel_tables[SWK_ENCODINGS] = {
 };
 
 const struct swk_kernels LEVEL_TABLE = {
-    LEVEL_NAME, pixel_tables, raw_1, raw_6, raw_12, raw_24, unpack_bits, drain_u32,
+    LEVEL_NAME, pixel_tables, raw_1, raw_6, raw_12, raw_24, unpack_bits, drain_u32, products_f32, products_f64,
 };

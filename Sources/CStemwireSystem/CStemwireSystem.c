@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include "CStemwireSystem.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -26,4 +29,21 @@ void stemwire_keep_freed_memory(size_t bytes) {
 #else
     (void)bytes;
 #endif
+}
+
+static volatile sig_atomic_t signal_descriptor = -1;
+
+static void write_signal(int signal) {
+    int before = errno;
+    unsigned char byte = (unsigned char)signal;
+    ssize_t written = write(signal_descriptor, &byte, 1);
+    (void)written;
+    errno = before;
+}
+
+int stemwire_catch_signal(int signal, int descriptor) {
+    signal_descriptor = descriptor;
+    struct sigaction action = {.sa_handler = write_signal, .sa_flags = SA_RESTART | SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    return sigaction(signal, &action, NULL);
 }

@@ -1,6 +1,7 @@
-import StemwireSystem
+import MerlinProtocol
+import MerlinSimulator
+import StemwireAcquisition
 import StemwireUDF
-import Synchronization
 
 /// UDFs over a source in this process: a detector's two sockets, a recording, or the embedded simulator.
 ///
@@ -9,9 +10,6 @@ public struct LocalRun: Sendable {
     public let source: SourceLocator
     public let requests: [UDFRequest]
     public let options: RunOptions
-
-    /// How often progress is told, and cancellation and time limit are looked at.
-    static let tick = Duration.milliseconds(100)
 
     /// - Parameter source: anything but a server.
     public init(source: SourceLocator, requests: [UDFRequest], options: RunOptions = RunOptions()) {
@@ -27,78 +25,59 @@ public struct LocalRun: Sendable {
     public func run(
         progress: @escaping @Sendable (RunProgress) -> Void = { _ in }
     ) async throws(RunError) -> RunOutcome {
-        let isCancelled = CancellationFlag()
-        let result: Result<RunOutcome, RunError> = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                do throws(SystemError) {
-                    _ = try NamedThread("run") {
-                        continuation.resume(returning: runBlocking(isCancelled: isCancelled, progress: progress))
-                    }
-                } catch {
-                    continuation.resume(returning: .failure(.failed(error.description)))
-                }
-            }
-        } onCancel: {
-            isCancelled.set()
+        let source = try localSource()
+        let engine = LocalEngine(requests, options: options) { [options] () throws(RunError) in
+            try LocalLink(source, options: options, holds: false)
         }
-        return try result.get()
-    }
-
-    private func runBlocking(
-        isCancelled: CancellationFlag, progress: (RunProgress) -> Void
-    ) -> Result<RunOutcome, RunError> {
-        do throws(RunError) {
-            let pipeline = try Pipeline(options: options, requests: requests)
-            defer { pipeline.stop() }
-            return .success(try follow(pipeline, isCancelled: isCancelled, progress: progress))
+        let trigger = source.isDetectorOfOthers ? options.trigger : .soft
+        let procedure = RunProcedure(
+            engine: engine, opening: trigger.map { .start($0) } ?? .none, observer: RunObserver(progress: progress))
+        do {
+            return try await procedure.run()
+        } catch let error as RunError {
+            throw error
         } catch {
-            return .failure(error)
+            throw .failed("\(error)")
         }
     }
 
-    private func follow(
-        _ pipeline: Pipeline, isCancelled: CancellationFlag, progress: (RunProgress) -> Void
-    ) throws(RunError) -> RunOutcome {
-        let began = ContinuousClock.now
-        let deadline = options.timeout.map { began + $0 }
-        let active: any ActiveSource
+    private func localSource() throws(RunError) -> LocalSource {
         switch source {
         case .merlin(let host, let controlPort, let dataPort):
-            active = try pipeline.connect(
-                host: host, controlPort: controlPort, dataPort: dataPort, trigger: options.trigger, deadline: deadline)
+            return .merlin(host: host, controlPort: controlPort, dataPort: dataPort)
         case .file(let path):
-            active = try pipeline.play(path: path)
+            return .recording(try LocalSource.files(path))
         case .synthetic:
-            active = try pipeline.simulate()
+            var configuration = SimulatorConfiguration(source: .synthetic)
+            configuration.navShape = options.navShape
+            configuration.mode = .triggered
+            return .simulator(configuration.embedded)
         case .server:
             throw .badRequest("\(source) is a server; use RemoteRun")
-        }
-        defer { active.stop() }
-        while true {
-            pipeline.waitForChange(timeout: Self.tick)
-            progress(pipeline.progress)
-            if let failure = active.failure { throw .failed(failure) }
-            if let outcome = pipeline.outcome(requests) { return outcome }
-            if active.hasEnded {
-                // Nothing more will come; what came is worked on before the engine has stopped.
-                active.stop()
-                pipeline.stop()
-                if let outcome = pipeline.outcome(requests) { return outcome }
-                throw .failed("the source ended before a good frame had come: \(active.endText)")
-            }
-            if isCancelled.isSet { throw .cancelled }
-            if let deadline, ContinuousClock.now >= deadline {
-                active.stop()
-                let rest = pipeline.drain(within: .seconds(10)) ? pipeline.outcome(requests) : nil
-                throw .timedOut(pipeline.timeoutText(after: deadline - began), rest)
-            }
         }
     }
 }
 
-/// A flag that a task's cancellation sets.
-final class CancellationFlag: Sendable {
-    private let flag = Atomic<Bool>(false)
-    func set() { flag.store(true, ordering: .releasing) }
-    var isSet: Bool { flag.load(ordering: .acquiring) }
+extension LocalSource {
+    /// Whether it is a detector that may be started by somebody else.
+    var isDetectorOfOthers: Bool { if case .merlin = self { true } else { false } }
+
+    /// Finds the files of a recording.
+    static func files(_ path: String) throws(RunError) -> MIBFileSet {
+        do throws(MIBError) {
+            return try MIBFileSet(path: path)
+        } catch {
+            throw .badRequest(error.description)
+        }
+    }
+}
+
+extension SimulatorConfiguration {
+    /// For use inside this process: on free ports of loopback.
+    var embedded: SimulatorConfiguration {
+        var embedded = self
+        embedded.host = "127.0.0.1"
+        (embedded.controlPort, embedded.dataPort, embedded.triggerPort) = (0, 0, 0)
+        return embedded
+    }
 }

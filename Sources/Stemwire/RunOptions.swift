@@ -17,6 +17,8 @@ public struct RunOptions: Sendable {
     public var idleLimit = Duration.seconds(2)
     /// Threads that run UDFs; at least 1.
     public var threads = 1
+    /// The scan positions (flat, slow axis first) that UDFs work on; nil for all. Not with a server.
+    public var roi: PositionSet?
     /// Memory for frames.
     public var ringBytes = 64 << 20
     /// The UDFs there are.
@@ -27,7 +29,7 @@ public struct RunOptions: Sendable {
 
 /// How far a run is.
 public struct RunProgress: Sendable, Hashable {
-    /// Positions that have a frame, and all positions; 0 before the acquisition began.
+    /// Positions that have a frame, and the positions to be processed; 0 before the acquisition began.
     public var placed: Int
     public var expected: Int
     /// Positions that all UDFs have processed.

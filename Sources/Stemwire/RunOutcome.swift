@@ -19,10 +19,16 @@ public struct RunOutcome: Sendable {
     /// The UDFs as they were asked for.
     public let udfs: [UDFRequest]
     public let channels: [Channel]
-    /// Positions that all UDFs have processed.
-    public let processed: Int
+    /// Scan positions (flat, slow axis first) that all UDFs have processed.
+    public let processedPositions: PositionSet
+    /// Scan positions that were to be processed: all of them, or the region of interest.
+    public let selected: Int
+    /// What did not fit at the start, in words, such as a nav shape that takes more frames than were announced.
+    public let warnings: [String]
     /// What went wrong in a UDF, if something did.
     public internal(set) var udfError: String?
+    /// What went wrong while results were shown, if something did; the results do not suffer.
+    public internal(set) var plotErrors: [String] = []
 
     /// One result.
     public struct Channel: Sendable {
@@ -38,19 +44,68 @@ public struct RunOutcome: Sendable {
         /// The name of its file, without ending.
         public var fileName: String { "\(udf).\(name)" }
 
+        /// Sizes of the axes, slowest first.
+        public var shape: [Int] { array.shape }
+        public var dtype: DType { array.dtype }
+
         /// Of nav channels, whether there is a value at `position`.
         public func isValid(at position: Int) -> Bool { validBitmap[position / 8] >> UInt8(position % 8) & 1 == 1 }
+
+        /// Of nav channels, one `Bool` for each scan position (flat, slow axis first): whether there is a value. Nil for
+        /// the other kinds.
+        public var valid: [Bool]? {
+            guard kind == .nav else { return nil }
+            return (0..<min(validBitmap.count * 8, array.count)).map { isValid(at: $0) }
+        }
     }
 
     /// Frames that were placed, in a second.
     public var framesPerSecond: Double { seconds > 0 ? Double(accounting.placed) / seconds : 0 }
 
-    /// Whether every position has its frame and every frame was processed.
-    public var isComplete: Bool { accounting.isComplete && processed == accounting.expected && udfError == nil }
+    /// How many positions all UDFs have processed.
+    public var processed: Int { processedPositions.count }
 
-    public func channel(udf: String, name: String = "intensity") -> Channel? {
-        channels.first { $0.udf == udf && $0.name == name }
+    /// Whether every position has its frame and every frame that was to be processed is.
+    public var isComplete: Bool { incompleteness == nil }
+
+    /// What is missing of a complete result; nil when it is complete. What is there can be used in any case.
+    public var incompleteness: Incompleteness? {
+        guard !accounting.isComplete || processed != selected || udfError != nil else { return nil }
+        return Incompleteness(
+            expected: accounting.expected, placed: accounting.placed, missingRanges: accounting.missingRanges,
+            rejectedRanges: accounting.rejectedRanges, unprocessed: selected - processed, endReason: endReason,
+            udfError: udfError)
     }
+
+    /// The outcome itself where it is complete.
+    ///
+    /// - Throws: `IncompleteRun`, which carries the outcome, where it is not.
+    public func complete() throws(IncompleteRun) -> RunOutcome {
+        guard let incompleteness else { return self }
+        throw IncompleteRun(outcome: self, incompleteness: incompleteness)
+    }
+
+    /// How far each scan position came: missing, received, or processed by all UDFs.
+    public var coverage: Coverage {
+        var coverage = Coverage(size: accounting.expected)
+        var next = 0
+        let absent = (accounting.missingRanges + accounting.rejectedRanges).sorted { $0.lowerBound < $1.lowerBound }
+        for range in absent where range.upperBound <= accounting.expected {
+            coverage.markReceived(next..<max(next, range.lowerBound))
+            next = max(next, range.upperBound)
+        }
+        coverage.markReceived(next..<accounting.expected)
+        for range in processedPositions.ranges where range.upperBound <= accounting.expected {
+            coverage.markProcessed(range, generation: 0)
+        }
+        return coverage
+    }
+
+    /// A channel of the UDF with this id.
+    public func channel(udf: String, name: String = "intensity") -> Channel? { channels.channel(udf, name) }
+
+    /// A channel of the UDF with this id, such as `outcome["com", "field_x"]`.
+    public subscript(udf: String, channel: String = "intensity") -> Channel? { channels.channel(udf, channel) }
 
     /// The run in words that other programs rely on: what `run.json` holds.
     public func json() -> String {
@@ -85,4 +140,41 @@ public struct RunOutcome: Sendable {
         ]
         return ParameterValue.object(values).json
     }
+}
+
+extension [RunOutcome.Channel] {
+    func channel(_ udf: String, _ name: String) -> RunOutcome.Channel? {
+        first { $0.udf == udf && $0.name == name }
+    }
+}
+
+/// What an incomplete run lacks.
+public struct Incompleteness: Sendable, Hashable, CustomStringConvertible {
+    /// Scan positions, and those of them that have their frame.
+    public let expected: Int
+    public let placed: Int
+    /// Positions without a frame, and those whose frames were unusable; flat, slow axis first.
+    public let missingRanges: [Range<Int>]
+    public let rejectedRanges: [Range<Int>]
+    /// Positions that were to be processed and were not, for want of a frame or for a failure of a UDF.
+    public let unprocessed: Int
+    public let endReason: EndReason
+    public let udfError: String?
+
+    public var description: String {
+        var parts: [String] = []
+        if placed < expected {
+            parts.append("\(placed) of \(expected) frames came; the acquisition ended: \(endReason.rawValue)")
+        }
+        if unprocessed > 0 { parts.append("\(unprocessed) scan positions were not processed") }
+        if let udfError { parts.append("a UDF failed: \(udfError)") }
+        return parts.joined(separator: "; ")
+    }
+}
+
+/// An incomplete run where a complete one was asked for. It carries what is there.
+public struct IncompleteRun: Error, Sendable, CustomStringConvertible {
+    public let outcome: RunOutcome
+    public let incompleteness: Incompleteness
+    public var description: String { "the run is incomplete: \(incompleteness)" }
 }

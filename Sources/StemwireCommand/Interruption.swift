@@ -1,5 +1,5 @@
-import Dispatch
-import Foundation
+import Glibc
+import StemwireSystem
 
 /// Turns SIGINT and SIGTERM into cancellation.
 enum Interruption {
@@ -11,33 +11,33 @@ enum Interruption {
     static func cancelling<Value: Sendable>(
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
+        let state = Locked((isOver: false, task: Task<Value, any Error>?.none))
+        let watch = try handle { _ in
+            state.withLock { state in
+                state.isOver = true
+                state.task?.cancel()
+            }
+        }
+        defer { watch.end() }
         let task = Task { try await body() }
-        let sources = handle { _ in task.cancel() }
-        defer { for source in sources { source.cancel() } }
+        state.withLock { state in
+            state.task = task
+            // A signal may have come before there was anything to cancel.
+            if state.isOver { task.cancel() }
+        }
         return try await task.value
     }
 
     /// Waits for SIGINT or SIGTERM.
-    static func wait() async -> Signal {
+    static func wait() async throws -> Signal {
         let (stream, continuation) = AsyncStream.makeStream(of: Signal.self)
-        let sources = handle { continuation.yield($0) }
-        defer { for source in sources { source.cancel() } }
+        let watch = try handle { continuation.yield($0) }
+        defer { watch.end() }
         for await signal in stream { return signal }
         return .interrupt
     }
 
-    private static func handle(_ handler: @escaping @Sendable (Signal) -> Void) -> [any DispatchSourceSignal] {
-        [(SIGINT, Signal.interrupt), (SIGTERM, .terminate)].map { number, signal in
-            // The default action would end the process before the source hears of it.
-            Foundation.signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                handler(signal)
-                // The next one ends the process, should the orderly end take too long.
-                Foundation.signal(number, SIG_DFL)
-            }
-            source.resume()
-            return source
-        }
+    private static func handle(_ handler: @escaping @Sendable (Signal) -> Void) throws -> SignalWatch {
+        try SignalWatch([SIGINT, SIGTERM]) { handler($0 == SIGINT ? .interrupt : .terminate) }
     }
 }

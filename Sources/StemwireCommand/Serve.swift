@@ -71,7 +71,7 @@ struct Serve: AsyncParsableCommand {
             )
             Terminal.print("Watch it with: stemwire watch --connect tcp://\(bind):\(endpoints.controlPort)")
         }
-        let signal = await Interruption.wait()
+        let signal = try await Interruption.wait()
         await server.stop()
         if signal == .interrupt { throw ExitCode(130) }
     }

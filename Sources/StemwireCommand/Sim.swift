@@ -142,7 +142,7 @@ struct Sim: AsyncParsableCommand {
         keys?.start()
         return try await withThrowingTaskGroup(of: Int32.self) { group in
             group.addTask {
-                await Interruption.wait() == .interrupt ? 130 : 0
+                try await Interruption.wait() == .interrupt ? 130 : 0
             }
             group.addTask {
                 try await withCheckedThrowingContinuation { continuation in

@@ -3,8 +3,8 @@ import StemwireKernels
 
 /// NumPy's `.npy` format: one array in a file. <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>
 ///
-/// Written are version 1.0 (2.0 where the header is longer than 65,535 bytes), little-endian, C order. Read are versions 1
-/// to 3, little-endian, C and Fortran order, of the types that `DType` has.
+/// Written are version 1.0 (2.0 where the header is longer than 65,535 bytes), little-endian, C order. Read are
+/// versions 1 to 3, little-endian, C and Fortran order, of the types that `DType` has.
 public enum NumpyFile {
     private static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
 
@@ -87,8 +87,16 @@ public enum NumpyFile {
 
     /// Reads the array of a file.
     ///
+    /// - Parameter largest: The size in bytes above which a file is refused, before memory is taken for it.
     /// - Throws: `NumpyFileError` with the path and what is wrong.
-    public static func read(_ path: String) throws(NumpyFileError) -> ResultArray {
+    public static func read(_ path: String, largest: Int = .max) throws(NumpyFileError) -> ResultArray {
+        // A pipe would be waited for, and a folder has a size that no memory has.
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw .system("read", path) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw NumpyFileError("\(path) is not a file") }
+        guard status.st_size <= largest else {
+            throw NumpyFileError("\(path) has \(status.st_size) bytes; at most \(largest) are read")
+        }
         guard let file = fopen(path, "rb") else { throw .system("read", path) }
         defer { fclose(file) }
         guard fseek(file, 0, SEEK_END) == 0, case let size = ftell(file), size >= 0, fseek(file, 0, SEEK_SET) == 0

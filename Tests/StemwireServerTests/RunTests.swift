@@ -51,6 +51,26 @@ extension ServerTests {
             }
         }
 
+        @Test("what no detector's frames suit is refused at once, what some suit is tried")
+        func checkedBeforeTheFrames() async throws {
+            try await Bench.run { bench in
+                let client = try await bench.connect()
+                await #expect { try await client.startRun([UDFSelection("disk", parameters: ["r": "-1"])]) } throws: {
+                    ($0 as? ControlFailure)?.code == .invalidArgument && "\($0)".contains("-1.0 is no radius")
+                }
+                // Of scan positions that this scan of 64 has, and of others that it does not have.
+                _ = try await client.startRun([UDFSelection("pick", parameters: ["frames": "60"])], run: "fits")
+                _ = try await client.startRun([UDFSelection("pick", parameters: ["frames": "900"])], run: "not")
+                let snapshot = try await Self.scan(bench, client)
+                let picked = try #require(snapshot.channel(udf: "pick", "intensity", run: "fits"))
+                #expect(picked.doubles() == (try bench.image(acquisition: 0, frame: 60).map { Double($0) }))
+                #expect(snapshot.channel(udf: "pick", "intensity", run: "not") == nil)
+                let failed = try await client.listRuns().first { $0.run == "not" }
+                #expect(failed?.error.contains("900 is no scan position") == true)
+                await client.close()
+            }
+        }
+
         /// Counts within `radius` of the centre (8, 8) of 16 × 16 pixels.
         static func disk(_ bench: Bench, acquisition: UInt16, frame: Int, radius: Double) throws -> Double {
             var sum = 0.0

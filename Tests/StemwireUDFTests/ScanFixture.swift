@@ -32,19 +32,35 @@ final class ScanFixture {
     private let memory: UnsafeMutableRawBufferPointer
     let base: UnsafeRawPointer
 
-    init(
+    /// - Parameter largest: The largest value; of floating-point numbers the largest magnitude.
+    convenience init(
         navShape: [Int] = [5, 7], sigShape: SigShape = SigShape(height: 6, width: 9), dtype: DType = .uint16,
         bigEndian: Bool = false, largest: UInt64? = nil, seed: UInt64 = 1
+    ) {
+        var generator = SeededGenerator(seed)
+        let limit = largest ?? (dtype.isFloatingPoint ? 100 : UInt64.max >> UInt64(64 - 8 * dtype.byteCount))
+        let reals = -Double(limit)...Double(limit)
+        self.init(navShape: navShape, sigShape: sigShape, dtype: dtype, bigEndian: bigEndian) { _, _ in
+            switch dtype {
+            case .float32: UInt64(Float(Double.random(in: reals, using: &generator)).bitPattern)
+            case .float64: Double.random(in: reals, using: &generator).bitPattern
+            default: UInt64.random(in: 0...limit, using: &generator)
+            }
+        }
+    }
+
+    /// Frames of given pixels; of floating-point ones the bits.
+    init(
+        navShape: [Int], sigShape: SigShape, dtype: DType, bigEndian: Bool = false,
+        pixel: (_ position: Int, _ pixel: Int) -> UInt64
     ) {
         self.navShape = navShape
         self.sigShape = sigShape
         self.dtype = dtype
-        var generator = SeededGenerator(seed)
         let size = dtype.byteCount
-        let limit = largest ?? UInt64.max >> UInt64(64 - 8 * size)
         let pixels = sigShape.pixelCount
         let count = navShape.reduce(1, *)
-        frames = (0..<count).map { _ in (0..<pixels).map { _ in UInt64.random(in: 0...limit, using: &generator) } }
+        frames = (0..<count).map { position in (0..<pixels).map { pixel(position, $0) } }
         stride = pixelOffset + pixels * size
         memory = .allocate(byteCount: 1 + count * stride, alignment: 64)
         memory.initializeMemory(as: UInt8.self, repeating: 0xa5)
@@ -61,6 +77,17 @@ final class ScanFixture {
     }
 
     deinit { memory.deallocate() }
+
+    /// The pixels as numbers, [position][pixel].
+    private(set) lazy var reals: [[Double]] = frames.map { frame in
+        frame.map { pixel in
+            switch dtype {
+            case .float32: Double(Float(bitPattern: UInt32(pixel)))
+            case .float64: Double(bitPattern: pixel)
+            default: Double(pixel)
+            }
+        }
+    }
 
     var decoder: NativeStackDecoder { NativeStackDecoder(dtype: dtype, sigShape: sigShape) }
 

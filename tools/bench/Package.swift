@@ -25,6 +25,7 @@ let package = Package(
                 .product(name: "Stemwire", package: "stemwire"),
                 .product(name: "StemwireAcquisition", package: "stemwire"),
                 .product(name: "StemwireClient", package: "stemwire"),
+                .product(name: "StemwireKernels", package: "stemwire"),
                 .product(name: "StemwireServer", package: "stemwire"),
                 .product(name: "StemwireSystem", package: "stemwire"),
                 .product(name: "StemwireUDF", package: "stemwire"),

@@ -98,6 +98,13 @@ struct swk_raw_geometry {
     struct swk_raw_block block[4];
 };
 
+/// Rows of floating-point numbers at a fixed distance.
+struct swk_matrix {
+    const void *base;  // aligned to the type
+    size_t stride;     // elements from one row to the next
+    size_t rows;
+};
+
 /// One instruction set level.
 struct swk_kernels {
     const char *name;
@@ -112,6 +119,11 @@ struct swk_kernels {
     void (*unpack_bits)(const void *bits, uint8_t *pixels, size_t count);
     /// wide[i] += narrow[i]; narrow[i] = 0.
     void (*drain_u32)(uint32_t *narrow, uint64_t *wide, size_t count);
+    /// sums[frame · mask rows + mask] += Σ frames[frame][pixel] · masks[mask][pixel] over the first `pixels` of the
+    /// rows, of float. The order of additions, so every bit, is the same at every level: see ProductKernels.h.
+    void (*products_f32)(const struct swk_matrix *frames, const struct swk_matrix *masks, size_t pixels, double *sums);
+    /// The same of double.
+    void (*products_f64)(const struct swk_matrix *frames, const struct swk_matrix *masks, size_t pixels, double *sums);
 };
 
 /// The levels, from the one every machine has upwards.

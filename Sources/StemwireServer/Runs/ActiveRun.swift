@@ -20,15 +20,23 @@ package final class ActiveRun: Sendable {
         var isFinal = false
     }
 
-    /// - Parameter onFirstResult: called once, on any thread, when there is something to show.
+    /// - Parameters:
+    ///   - roi: the scan positions to work on; nil for all.
+    ///   - onFirstResult: called once, on any thread, when there is something to show.
     init(
-        name: String, requests: [UDFRequest], registry: UDFRegistry, meta: UDFMeta,
+        name: String, requests: [UDFRequest], registry: UDFRegistry, meta: UDFMeta, roi: PositionSet?,
         onFirstResult: @escaping @Sendable () -> Void
     ) {
         self.onFirstResult = onFirstResult
         self.name = name
         self.requests = requests
         do throws(UDFError) {
+            var meta = meta
+            if let roi {
+                meta = try UDFMeta(
+                    navShape: meta.navShape, sigShape: meta.sigShape, inputDType: meta.inputDType,
+                    framesPerPartition: meta.framesPerPartition, roi: roi)
+            }
             plan = try RunPlan(requests, registry: registry, meta: meta)
             merged = Locked(Merged())
         } catch {

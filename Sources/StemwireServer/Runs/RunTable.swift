@@ -11,6 +11,8 @@ package final class RunTable: Sendable {
     package struct Registered: Sendable {
         package let name: String
         package let requests: [UDFRequest]
+        /// The scan positions to work on; nil for all.
+        package let roi: PositionSet?
         /// Acquisitions that are still to be run on; nil until stopped.
         package var acquisitionsLeft: Int?
     }
@@ -33,14 +35,23 @@ package final class RunTable: Sendable {
     private let state = Locked(State())
     /// Called, on any thread, when there are first results, or final ones, or a run was added.
     private let onChange: @Sendable () -> Void
+    /// Asked by each lane whether an acquisition is to be worked on at all.
+    let admits: @Sendable (AcquisitionDescription) -> Bool
 
-    /// - Parameter keptAcquisitions: ended acquisitions that are kept with their results.
+    /// - Parameters:
+    ///   - keptAcquisitions: ended acquisitions that are kept with their results.
+    ///   - admits: asked by each lane, on its thread, when an acquisition begins; the frames of one that is not admitted
+    ///     are let go. May block: frames then wait in the ring, and after that in the detector. The answers for one
+    ///     acquisition must be equal.
     package init(
-        registry: UDFRegistry, lanes: Int, keptAcquisitions: Int = 2, onChange: @escaping @Sendable () -> Void = {}
+        registry: UDFRegistry, lanes: Int, keptAcquisitions: Int = 2,
+        onChange: @escaping @Sendable () -> Void = {},
+        admits: @escaping @Sendable (AcquisitionDescription) -> Bool = { _ in true }
     ) {
         self.registry = registry
         self.lanes = lanes
         self.keptAcquisitions = keptAcquisitions
+        self.admits = admits
         self.onChange = onChange
     }
 
@@ -50,7 +61,7 @@ package final class RunTable: Sendable {
     ///
     /// - Throws: `RunTableError` when it could not be run on any acquisition, or the name is taken.
     package func start(
-        name: String, requests: [UDFRequest], acquisitions: Int?, joinsCurrent: Bool
+        name: String, requests: [UDFRequest], roi: PositionSet? = nil, acquisitions: Int?, joinsCurrent: Bool
     ) throws(RunTableError) {
         let current = state.withLock { $0.acquisitions.last }
         do throws(UDFError) {
@@ -71,9 +82,9 @@ package final class RunTable: Sendable {
             guard state.registered.count < WireLimits.runs, (joined?.runs.count ?? 0) < WireLimits.runs else {
                 return .tooMany(WireLimits.runs)
             }
-            var run = Registered(name: name, requests: requests, acquisitionsLeft: acquisitions)
+            var run = Registered(name: name, requests: requests, roi: roi, acquisitionsLeft: acquisitions)
             if let joined, let meta = joined.meta,
-                joined.add(activeRun(name, requests, meta))
+                joined.add(activeRun(run, meta))
             {
                 run.acquisitionsLeft = run.acquisitionsLeft.map { $0 - 1 }
             }
@@ -84,8 +95,10 @@ package final class RunTable: Sendable {
         onChange()
     }
 
-    private func activeRun(_ name: String, _ requests: [UDFRequest], _ meta: UDFMeta) -> ActiveRun {
-        ActiveRun(name: name, requests: requests, registry: registry, meta: meta, onFirstResult: onChange)
+    private func activeRun(_ run: Registered, _ meta: UDFMeta) -> ActiveRun {
+        ActiveRun(
+            name: run.name, requests: run.requests, registry: registry, meta: meta, roi: run.roi,
+            onFirstResult: onChange)
     }
 
     /// Ends a run, also on the present acquisition; its results so far stay. False when there is none of that name.
@@ -112,7 +125,7 @@ package final class RunTable: Sendable {
             let record = AcquisitionRecord(description, lanes: lanes)
             if let meta = record.meta {
                 for run in state.registered {
-                    _ = record.add(activeRun(run.name, run.requests, meta))
+                    _ = record.add(activeRun(run, meta))
                 }
             }
             for index in state.registered.indices { state.registered[index].acquisitionsLeft? -= 1 }

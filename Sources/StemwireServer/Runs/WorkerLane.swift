@@ -58,8 +58,8 @@ private struct LaneWork {
     mutating func take(_ event: AcquisitionEvent) {
         switch event {
         case .started(let description):
-            record = table.begin(description)
             runs = []
+            record = table.admits(description) ? table.begin(description) : nil
             // What comes first is shown at once.
             lastFlush = .now - WorkerLane.flushInterval
         case .tile(let tile):

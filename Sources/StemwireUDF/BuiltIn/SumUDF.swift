@@ -5,29 +5,38 @@ import StemwireKernels
 /// Channel `intensity` (sig, `uint64`): exact, for any order and number of threads.
 public struct SumUDF: TileUDF {
     public static let name = "sum"
+    private let sums: FrameSums
+
+    public init(parameters: NoParameters, meta: UDFMeta) { sums = FrameSums(meta) }
+
+    public var input: InputType { .stack }
+
+    public func declareBuffers(_ meta: UDFMeta) -> [BufferDeclaration] { [.sig("intensity", .uint64)] + sums.scratch }
+
+    public func process(_ tile: FrameTile, _ context: Context) throws { try sums.add(try tile.stack(), context) }
+
+    public func postprocess(_ context: Context) throws { try sums.finish(context) }
+}
+
+/// How frames of counts are added up.
+struct FrameSums: Sendable {
     /// Sums of 32 bits pass through the cache in half the time; they are used when they hold at least so many frames.
     private static let worthwhileFrames = 1024
     private let kernels = PixelKernels()
     /// How many frames a sum of 32 bits holds for certain.
     private let capacity: Int
 
-    public init(parameters: NoParameters, meta: UDFMeta) {
-        capacity = PixelEncoding(dtype: meta.inputDType)?.framesPerUInt32Sum ?? 0
-    }
+    init(_ meta: UDFMeta) { capacity = PixelEncoding(dtype: meta.inputDType)?.framesPerUInt32Sum ?? 0 }
 
-    public var input: InputType { .stack }
     private var usesNarrowSums: Bool { capacity >= Self.worthwhileFrames }
 
-    public func declareBuffers(_ meta: UDFMeta) -> [BufferDeclaration] {
-        guard usesNarrowSums else { return [.sig("intensity", .uint64)] }
-        return [
-            .sig("intensity", .uint64), .sig("narrow", .uint32, use: .scratch),
-            .single("frames", .uint64, use: .scratch),
-        ]
+    /// The buffers needed beside `intensity`.
+    var scratch: [BufferDeclaration] {
+        usesNarrowSums
+            ? [.sig("narrow", .uint32, use: .scratch), .single("frames", .uint64, use: .scratch)] : []
     }
 
-    public func process(_ tile: FrameTile, _ context: Context) throws {
-        let stack = try tile.stack()
+    func add<TaskData>(_ stack: PixelStack, _ context: UDFContext<TaskData>) throws {
         let sums = try context.buffer("intensity", as: UInt64.self)
         guard usesNarrowSums else { return kernels.addFrames(stack, to: sums) }
         let narrow = try context.buffer("narrow", as: UInt32.self)
@@ -45,7 +54,7 @@ public struct SumUDF: TileUDF {
         }
     }
 
-    public func postprocess(_ context: Context) throws {
+    func finish<TaskData>(_ context: UDFContext<TaskData>) throws {
         guard usesNarrowSums else { return }
         kernels.drain(
             try context.buffer("narrow", as: UInt32.self), into: try context.buffer("intensity", as: UInt64.self))

@@ -11,6 +11,14 @@ extension UDFRegistry {
         registry.addBuiltIn(PointUDF.self)
         registry.addBuiltIn(RectangleUDF.self)
         registry.addBuiltIn(CentreOfMassUDF.self)
+        registry.addBuiltIn(StandardDeviationUDF.self)
+        registry.addBuiltIn(LogSumUDF.self)
+        registry.addBuiltIn(PickUDF.self)
+        registry.addBuiltIn(PartitionMonitorUDF.self)
+        registry.addBuiltIn(MasksUDF.self)
+        registry.addBuiltIn(RadialFourierUDF.self)
+        registry.addBuiltIn(FluctuationUDF.self)
+        registry.addBuiltIn(CrystallinityUDF.self)
         return registry
     }()
 

@@ -115,7 +115,7 @@ def run_live(stemwire: Path, ports: DetectorPorts, workload: Workload, folder: P
 
 
 def run_file(stemwire: Path, header: Path, workload: Workload, folder: Path) -> float:
-    return run(stemwire, str(header), workload, folder, "--threads", "2", *NAV_OPTION)
+    return run(stemwire, str(header), workload, folder, *NAV_OPTION)
 
 
 def run(stemwire: Path, source: str, workload: Workload, folder: Path, *options: str) -> float:

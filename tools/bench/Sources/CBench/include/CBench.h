@@ -29,6 +29,9 @@ double bench_subscribe(int port, size_t messages);
 void *bench_begin_silent_subscriber(int port);
 void bench_end_silent_subscriber(void *subscriber);
 
+// Reads `count` bytes, a multiple of 128, and adds them up as 64-bit words: what memory can give to one thread.
+uint64_t bench_read_memory(const void *bytes, size_t count);
+
 // Seconds of a clock that does not jump.
 double bench_now(void);
 
