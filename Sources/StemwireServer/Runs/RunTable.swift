@@ -63,16 +63,8 @@ package final class RunTable: Sendable {
     package func start(
         name: String, requests: [UDFRequest], roi: PositionSet? = nil, acquisitions: Int?, joinsCurrent: Bool
     ) throws(RunTableError) {
-        let current = state.withLock { $0.acquisitions.last }
-        do throws(UDFError) {
-            // Planned once to have names and parameters checked; where no acquisition is known, on a large detector.
-            let large = try UDFMeta(
-                navShape: [64, 64], sigShape: SigShape(height: 1024, width: 1024), inputDType: .uint16,
-                framesPerPartition: 256)
-            _ = try RunPlan(requests, registry: registry, meta: current?.meta ?? large)
-        } catch {
-            throw .invalid(error.description)
-        }
+        let current = joinsCurrent ? state.withLock { $0.acquisitions.last } : nil
+        if let fault = fault(of: requests, on: current?.meta) { throw .invalid(fault) }
         let failure: RunTableError? = state.withLock { state in
             let joined = joinsCurrent ? state.acquisitions.last : nil
             // Results of two runs of one name could not be told apart on one acquisition, even if the first was stopped.
@@ -93,6 +85,27 @@ package final class RunTable: Sendable {
         }
         if let failure { throw failure }
         onChange()
+    }
+
+    /// What is wrong with requests, as far as it can be told before the frames come.
+    private func fault(of requests: [UDFRequest], on meta: UDFMeta?) -> String? {
+        if let meta { return fault(of: requests, planned: meta) }
+        // What is wrong whatever the scan and its frames are is told alike of two that have nothing in common.
+        let faults = [(scan: 32, frame: 256), (scan: 1024, frame: 1024)].map { sides in
+            (try? UDFMeta(
+                navShape: [sides.scan, sides.scan], sigShape: SigShape(height: sides.frame, width: sides.frame),
+                inputDType: .uint16, framesPerPartition: 256)).flatMap { fault(of: requests, planned: $0) }
+        }
+        return faults[0] == faults[1] ? faults[0] : nil
+    }
+
+    private func fault(of requests: [UDFRequest], planned meta: UDFMeta) -> String? {
+        do throws(UDFError) {
+            _ = try RunPlan(requests, registry: registry, meta: meta)
+            return nil
+        } catch {
+            return error.description
+        }
     }
 
     private func activeRun(_ run: Registered, _ meta: UDFMeta) -> ActiveRun {
