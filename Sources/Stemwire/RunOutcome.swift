@@ -14,6 +14,8 @@ public struct RunOutcome: Sendable {
     public let endReason: EndReason
     /// From the first frame to the last.
     public let seconds: Double
+    /// From the first frame to the final results; nil where they are made elsewhere, by another clock.
+    public internal(set) var secondsToResult: Double?
     /// The keys and values of the acquisition header, in its order; empty where there was none.
     public let acquisitionHeader: [(key: String, value: String)]
     /// The UDFs as they were asked for.
@@ -130,6 +132,7 @@ public struct RunOutcome: Sendable {
             "missing_ranges": .list(ranges),
             "end_reason": .text(endReason.rawValue),
             "seconds": .number(seconds),
+            "seconds_to_result": secondsToResult.map { .number($0) } ?? .null,
             "frames_per_second": .number(framesPerSecond),
             "udfs": .list(
                 udfs.map { udf in

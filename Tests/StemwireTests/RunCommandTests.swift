@@ -51,6 +51,7 @@ extension CommandLineTests {
             }
             #expect((json["missing_ranges"] as? [Any])?.isEmpty == true)
             #expect((json["seconds"] as? Double ?? -1) >= 0 && (json["frames_per_second"] as? Double ?? 0) > 0)
+            #expect((json["seconds_to_result"] as? Double ?? -1) >= json["seconds"] as? Double ?? 0)
             let udfs = try #require(json["udfs"] as? [[String: Any]])
             #expect(udfs.map { $0["id"] as? String } == ["sum", "total", "bf"])
             #expect(udfs.map { $0["name"] as? String } == ["sum", "sumsig", "disk"])

@@ -161,6 +161,7 @@ final class Pipeline: Sendable {
             navShape: record.description.navShape.dimensions, sigShape: [sigShape.height, sigShape.width],
             dtype: DType(record.description.format.decodedPixel), accounting: summary.accounting,
             endReason: summary.reason, seconds: summary.duration / .seconds(1),
+            secondsToResult: WallClock.now - record.description.startedAt,
             acquisitionHeader: record.description.header?.entries.map { ($0.key, $0.value) } ?? [],
             udfs: active.requests, channels: Self.channels(snapshot), processedPositions: snapshot.processed,
             selected: snapshot.expected, warnings: record.description.warnings, udfError: snapshot.error)

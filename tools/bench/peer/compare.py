@@ -128,7 +128,7 @@ def run(stemwire: Path, source: str, workload: Workload, folder: Path, *options:
     if done.returncode != 0:
         raise RuntimeError(f"stemwire run {source} ended with {done.returncode}: {done.stderr[-600:]}")
     record = json.loads(done.stdout)
-    return float(FRAMES / record.get("seconds_to_result", record["seconds"]))
+    return float(FRAMES / record["seconds_to_result"])
 
 
 @contextmanager
