@@ -11,7 +11,10 @@ public struct LocalRun: Sendable {
     public let requests: [UDFRequest]
     public let options: RunOptions
 
-    /// - Parameter source: anything but a server.
+    /// - Parameters:
+    ///   - source: anything but a server.
+    ///   - requests: the UDFs, with ids that differ.
+    ///   - options: nav shape, trigger, time limit and the like.
     public init(source: SourceLocator, requests: [UDFRequest], options: RunOptions = RunOptions()) {
         self.source = source
         self.requests = requests

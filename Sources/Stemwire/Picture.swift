@@ -20,7 +20,12 @@ public struct Picture: Sendable {
     /// Draws `values`, shape (height, width) in C order.
     ///
     /// - Parameters:
+    ///   - values: `height` × `width` of them, rows one behind the other.
+    ///   - height: in pixels.
+    ///   - width: in pixels.
     ///   - valid: where there is a value; the rest is drawn dark grey and does not count for the limits. Nil: everywhere.
+    ///   - scale: how values become brightness.
+    ///   - colours: from the lowest value to the highest.
     ///   - outlierShare: this share of the values at each end does not count for the limits.
     public init(
         values: [Double], height: Int, width: Int, valid: [Bool]? = nil, scale: Scale = .linear,

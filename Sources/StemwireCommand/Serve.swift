@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Logging
 import MerlinSimulator
 import Stemwire
@@ -29,7 +30,7 @@ struct Serve: AsyncParsableCommand {
             "UDF to run on every acquisition; may be repeated; none for none. Default: sum, sumsig, monitor.",
             valueName: "[ID=]NAME[:key=value,…]"))
     var udf: [String] = []
-    @Option(help: "Threads that run UDFs.") var threads = 1
+    @Option(help: "Threads that run UDFs.") var threads = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
     @Option(help: "Memory for frames, MiB.") var ring = 256
     @Option(help: ArgumentHelp("Frames in a partition. Default: whole scan lines, about 256.", valueName: "N"))
     var framesPerPartition: Int?

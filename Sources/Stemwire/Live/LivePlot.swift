@@ -17,7 +17,9 @@ public struct PNGPlot: LivePlot {
     /// `udf.channel` of what is drawn; nil: all images.
     public let channels: Set<String>?
 
-    /// - Parameter folder: made if it is not there.
+    /// - Parameters:
+    ///   - folder: made if it is not there.
+    ///   - channels: `udf.channel` of what is drawn; nil: all images.
     public init(folder: String, channels: Set<String>? = nil) {
         self.folder = folder
         self.channels = channels
