@@ -1,13 +1,16 @@
 import CStemwireSystem
 import Glibc
+import Synchronization
 
 /// A plain thread with a name, for code that may block: receivers, reactors, workers.
 ///
 /// Swift's cooperative pool must not block; whatever waits for a socket, a file or a semaphore runs on one of these.
-/// `join()` must be called once by the owner before the thread's state is torn down.
+/// `join()` must be called by the owner before state that the thread uses is torn down; a thread that nobody joins goes by
+/// itself when it has ended.
 public final class NamedThread: Sendable {
     public let name: String
     private let handle: pthread_t
+    private let isJoined = Atomic<Bool>(false)
 
     private final class Start {
         let name: String
@@ -40,8 +43,13 @@ public final class NamedThread: Sendable {
         self.handle = handle
     }
 
+    deinit {
+        if !isJoined.load(ordering: .relaxed) { pthread_detach(handle) }
+    }
+
     /// Waits until the thread has ended. To be called once, and not from the thread itself.
     public func join() {
+        isJoined.store(true, ordering: .relaxed)
         pthread_join(handle, nil)
     }
 
