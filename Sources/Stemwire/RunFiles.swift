@@ -72,7 +72,7 @@ extension Picture {
 
     /// A channel with one pixel for each of its elements.
     init?(actualSize channel: RunOutcome.Channel) {
-        guard channel.array.shape.count == 2, channel.array.count > 0 else { return nil }
+        guard channel.kind != .single, channel.array.shape.count == 2, channel.array.count > 0 else { return nil }
         self.init(
             values: channel.array.doubles(), height: channel.array.shape[0], width: channel.array.shape[1],
             valid: channel.valid, scale: channel.kind == .sig ? .logarithmic : .linear)
