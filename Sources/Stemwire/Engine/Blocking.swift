@@ -5,10 +5,9 @@ import Synchronization
 func onThread<Value: Sendable>(
     _ name: String, _ body: @escaping @Sendable () throws(RunError) -> Value
 ) async throws(RunError) -> Value {
-    let thread = Locked<NamedThread?>(nil)
     let result: Result<Value, RunError> = await withCheckedContinuation { continuation in
         do throws(SystemError) {
-            thread.value = try NamedThread(name) {
+            _ = try NamedThread(name) {
                 do throws(RunError) {
                     continuation.resume(returning: .success(try body()))
                 } catch {
@@ -19,8 +18,6 @@ func onThread<Value: Sendable>(
             continuation.resume(returning: .failure(.failed(error.description)))
         }
     }
-    // It has nothing left to do.
-    thread.value?.join()
     return try result.get()
 }
 

@@ -60,7 +60,7 @@ def compare_live(
             for number in range(rounds + 1):
                 measured = (
                     run_live(stemwire, ports, workload, folder),
-                    ask(LiveMeasurement(ports, workload.name, folder)),
+                    ask(LiveMeasurement(ports, workload.name)),
                     drain(ports, FRAMES),
                 )
                 # The first round warms up.
@@ -84,8 +84,8 @@ def compare_file(
         for number in range(rounds + 1):
             measured = (
                 run_file(stemwire, data_set.header_path, workload, folder),
-                ask(OfflineMeasurement(data_set.header_path, workload.name, folder, "inline")),
-                ask(OfflineMeasurement(data_set.header_path, workload.name, folder, "default")),
+                ask(OfflineMeasurement(data_set.header_path, workload.name, "inline")),
+                ask(OfflineMeasurement(data_set.header_path, workload.name, "default")),
             )
             if number > 0:
                 for rates, rate in zip((ours, inline, default), measured, strict=True):

@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 class LiveMeasurement:
     ports: DetectorPorts
     workload: str
-    folder: Path
 
 
 @dataclass(frozen=True)
 class OfflineMeasurement:
     header: Path
     workload: str
-    folder: Path
     executor: Literal["inline", "default"]
 
 
