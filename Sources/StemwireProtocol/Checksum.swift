@@ -5,4 +5,13 @@ public enum Checksum {
     public static func xxh3(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         stemwire_xxh3(bytes.baseAddress, bytes.count)
     }
+
+    /// The digest of a result in its manifest: xxh3-128 with seed 0 in its canonical form, as 32 hexadecimal digits.
+    public static func digest(_ bytes: UnsafeRawBufferPointer) -> String {
+        let hash = [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
+            stemwire_xxh3_128(bytes.baseAddress, bytes.count, buffer.baseAddress)
+            count = 16
+        }
+        return hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
 }

@@ -6,6 +6,8 @@ public enum WireLimits {
     public static let headerBytes = 1 << 20
     /// One message from a lossless client on the work socket.
     public static let workRequestBytes = 64 << 10
+    /// One part of a worker's message: a buffer of a partition's result.
+    public static let resultPartBytes = 256 << 20
     /// What a subscriber may send to the live socket: a subscription with its topic.
     public static let subscriptionBytes = 512
     /// One payload part: a stack of frames or a result array.

@@ -144,80 +144,160 @@ public nonisolated struct WireUdfRequest: Sendable {
   public init() {}
 }
 
-public nonisolated struct WireLiveHeader: @unchecked Sendable {
+/// What a payload part is that holds an array: little-endian, C order.
+public nonisolated struct WireArrayHeader: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// roi (one bit a scan position, first position in the lowest bit; no dtype), dark, gain, excluded (one byte a pixel, 1 where it is to
+  /// be replaced; or (y, x) of each as int64), auxiliary (values for each scan position, nav shape first), or buffer (of a UDF).
+  public var purpose: String = String()
+
+  /// The UDF it belongs to, by its id in the run; empty where it concerns all.
+  public var udf: String = String()
+
+  public var name: String = String()
+
+  public var dtype: String = String()
+
+  public var shape: [UInt32] = []
+
+  /// xxh3-64 of the part.
+  public var checksum: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// What a result was made of; complete exactly when frames_processed is frames_expected.
+public nonisolated struct WireManifest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var framesExpected: UInt64 = 0
+
+  public var framesReceived: UInt64 = 0
+
+  public var framesProcessed: UInt64 = 0
+
+  public var framesFailed: UInt64 = 0
+
+  /// Positions of the run that are not in the result: at most the limit of PROTOCOL.md.
+  public var missingRanges: [WirePositionRange] = []
+
+  public var missingRangesTruncated: Bool = false
+
+  /// Partitions that were worked on more than once, the first of them by number.
+  public var redone: [WireRedonePartition] = []
+
+  public var partitionsRedone: UInt64 = 0
+
+  /// Who took part, and how many partitions each contributed to the result.
+  public var workers: [WireContributor] = []
+
+  /// xxh3-128 of the array's bytes, in hexadecimal; the same for the same bits.
+  public var digest: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireRedonePartition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var partition: UInt32 = 0
+
+  public var attempts: UInt32 = 0
+
+  public var reason: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireContributor: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var worker: String = String()
+
+  public var partitions: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireLiveHeader: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// The server process; a new one after each start.
-  public var session: Data {
-    get {_storage._session}
-    set {_uniqueStorage()._session = newValue}
-  }
+  public var session: Data = Data()
 
   /// Counts the messages of this topic in this session, from 1. A jump is a loss.
-  public var sequence: UInt64 {
-    get {_storage._sequence}
-    set {_uniqueStorage()._sequence = newValue}
-  }
+  public var sequence: UInt64 = 0
 
   /// Server's wall clock, nanoseconds since 1970.
-  public var sentAt: UInt64 {
-    get {_storage._sentAt}
-    set {_uniqueStorage()._sentAt = newValue}
-  }
+  public var sentAt: UInt64 = 0
 
-  public var kind: OneOf_Kind? {
-    get {return _storage._kind}
-    set {_uniqueStorage()._kind = newValue}
-  }
+  public var kind: WireLiveHeader.OneOf_Kind? = nil
 
   public var start: WireStart {
     get {
-      if case .start(let v)? = _storage._kind {return v}
+      if case .start(let v)? = kind {return v}
       return WireStart()
     }
-    set {_uniqueStorage()._kind = .start(newValue)}
+    set {kind = .start(newValue)}
   }
 
   public var tile: WireTile {
     get {
-      if case .tile(let v)? = _storage._kind {return v}
+      if case .tile(let v)? = kind {return v}
       return WireTile()
     }
-    set {_uniqueStorage()._kind = .tile(newValue)}
+    set {kind = .tile(newValue)}
   }
 
   public var update: WireUpdate {
     get {
-      if case .update(let v)? = _storage._kind {return v}
+      if case .update(let v)? = kind {return v}
       return WireUpdate()
     }
-    set {_uniqueStorage()._kind = .update(newValue)}
+    set {kind = .update(newValue)}
   }
 
   public var end: WireEnd {
     get {
-      if case .end(let v)? = _storage._kind {return v}
+      if case .end(let v)? = kind {return v}
       return WireEnd()
     }
-    set {_uniqueStorage()._kind = .end(newValue)}
+    set {kind = .end(newValue)}
   }
 
   public var event: WireEvent {
     get {
-      if case .event(let v)? = _storage._kind {return v}
+      if case .event(let v)? = kind {return v}
       return WireEvent()
     }
-    set {_uniqueStorage()._kind = .event(newValue)}
+    set {kind = .event(newValue)}
   }
 
   public var status: WireStatus {
     get {
-      if case .status(let v)? = _storage._kind {return v}
+      if case .status(let v)? = kind {return v}
       return WireStatus()
     }
-    set {_uniqueStorage()._kind = .status(newValue)}
+    set {kind = .status(newValue)}
   }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -233,8 +313,6 @@ public nonisolated struct WireLiveHeader: @unchecked Sendable {
   }
 
   public init() {}
-
-  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// An acquisition begins. No payload.
@@ -382,49 +460,144 @@ public nonisolated struct WireTile: @unchecked Sendable {
 
 /// The present state of one channel. Payload parts: the array (little-endian, C order), the valid mask
 /// (one bit a scan position, first position in the lowest bit).
-public nonisolated struct WireUpdate: Sendable {
+public nonisolated struct WireUpdate: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var acquisition: Data = Data()
+  public var acquisition: Data {
+    get {_storage._acquisition}
+    set {_uniqueStorage()._acquisition = newValue}
+  }
 
-  public var generation: UInt64 = 0
+  public var generation: UInt64 {
+    get {_storage._generation}
+    set {_uniqueStorage()._generation = newValue}
+  }
 
-  public var run: String = String()
+  public var run: String {
+    get {_storage._run}
+    set {_uniqueStorage()._run = newValue}
+  }
 
-  public var udf: String = String()
+  public var udf: String {
+    get {_storage._udf}
+    set {_uniqueStorage()._udf = newValue}
+  }
 
-  public var channel: String = String()
+  public var channel: String {
+    get {_storage._channel}
+    set {_uniqueStorage()._channel = newValue}
+  }
 
   /// Grows with each change of this channel in this run and acquisition.
-  public var version: UInt64 = 0
+  public var version: UInt64 {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
 
   /// nav, sig or single.
-  public var kind: String = String()
+  public var kind: String {
+    get {_storage._kind}
+    set {_uniqueStorage()._kind = newValue}
+  }
 
-  public var dtype: String = String()
+  public var dtype: String {
+    get {_storage._dtype}
+    set {_uniqueStorage()._dtype = newValue}
+  }
 
-  public var shape: [UInt32] = []
+  public var shape: [UInt32] {
+    get {_storage._shape}
+    set {_uniqueStorage()._shape = newValue}
+  }
 
-  public var positionsProcessed: UInt64 = 0
+  public var positionsProcessed: UInt64 {
+    get {_storage._positionsProcessed}
+    set {_uniqueStorage()._positionsProcessed = newValue}
+  }
 
-  public var positionsExpected: UInt64 = 0
+  public var positionsExpected: UInt64 {
+    get {_storage._positionsExpected}
+    set {_uniqueStorage()._positionsExpected = newValue}
+  }
 
   /// No more updates will come for this acquisition.
-  public var final: Bool = false
+  public var final: Bool {
+    get {_storage._final}
+    set {_uniqueStorage()._final = newValue}
+  }
 
-  public var checksum: UInt64 = 0
+  public var checksum: UInt64 {
+    get {_storage._checksum}
+    set {_uniqueStorage()._checksum = newValue}
+  }
 
-  public var maskChecksum: UInt64 = 0
+  public var maskChecksum: UInt64 {
+    get {_storage._maskChecksum}
+    set {_uniqueStorage()._maskChecksum = newValue}
+  }
 
-  public var navShape: [UInt32] = []
+  public var navShape: [UInt32] {
+    get {_storage._navShape}
+    set {_uniqueStorage()._navShape = newValue}
+  }
 
-  public var sigShape: [UInt32] = []
+  public var sigShape: [UInt32] {
+    get {_storage._sigShape}
+    set {_uniqueStorage()._sigShape = newValue}
+  }
+
+  /// With the final update.
+  public var manifest: WireManifest {
+    get {_storage._manifest ?? WireManifest()}
+    set {_uniqueStorage()._manifest = newValue}
+  }
+  /// Returns true if `manifest` has been explicitly set.
+  public var hasManifest: Bool {_storage._manifest != nil}
+  /// Clears the value of `manifest`. Subsequent reads from it will return its default value.
+  public mutating func clearManifest() {_uniqueStorage()._manifest = nil}
+
+  /// The generation of the run's parameters; rises with every change during the run.
+  public var parameterGeneration: UInt32 {
+    get {_storage._parameterGeneration}
+    set {_uniqueStorage()._parameterGeneration = newValue}
+  }
+
+  /// Where positions were made with earlier parameters: stretches of equal generation, rising; empty when there is one only.
+  public var generations: [WireGenerationRange] {
+    get {_storage._generations}
+    set {_uniqueStorage()._generations = newValue}
+  }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+public nonisolated struct WireGenerationRange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var range: WirePositionRange {
+    get {_range ?? WirePositionRange()}
+    set {_range = newValue}
+  }
+  /// Returns true if `range` has been explicitly set.
+  public var hasRange: Bool {self._range != nil}
+  /// Clears the value of `range`. Subsequent reads from it will return its default value.
+  public mutating func clearRange() {self._range = nil}
+
+  public var parameterGeneration: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _range: WirePositionRange? = nil
 }
 
 /// An acquisition has ended. No payload.
@@ -650,6 +823,14 @@ public nonisolated struct WireRequest: Sendable {
     set {kind = .listRuns(newValue)}
   }
 
+  public var changeRun: WireChangeRunRequest {
+    get {
+      if case .changeRun(let v)? = kind {return v}
+      return WireChangeRunRequest()
+    }
+    set {kind = .changeRun(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -665,6 +846,7 @@ public nonisolated struct WireRequest: Sendable {
     case startRun(WireStartRunRequest)
     case stopRun(WireStopRunRequest)
     case listRuns(WireListRunsRequest)
+    case changeRun(WireChangeRunRequest)
 
   }
 
@@ -892,9 +1074,21 @@ public nonisolated struct WireStatusRequest: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// What a subscriber to the live stream counts, for others to see in the status; about once a second.
+  public var report: WireSubscriberReport {
+    get {_report ?? WireSubscriberReport()}
+    set {_report = newValue}
+  }
+  /// Returns true if `report` has been explicitly set.
+  public var hasReport: Bool {self._report != nil}
+  /// Clears the value of `report`. Subsequent reads from it will return its default value.
+  public mutating func clearReport() {self._report = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+
+  fileprivate var _report: WireSubscriberReport? = nil
 }
 
 public nonisolated struct WireStatus: @unchecked Sendable {
@@ -1001,11 +1195,134 @@ public nonisolated struct WireStatus: @unchecked Sendable {
     set {_uniqueStorage()._earlierAcquisitions = newValue}
   }
 
+  public var workers: [WireWorkerStatus] {
+    get {_storage._workers}
+    set {_uniqueStorage()._workers = newValue}
+  }
+
+  public var dispatch: WireDispatchStatus {
+    get {_storage._dispatch ?? WireDispatchStatus()}
+    set {_uniqueStorage()._dispatch = newValue}
+  }
+  /// Returns true if `dispatch` has been explicitly set.
+  public var hasDispatch: Bool {_storage._dispatch != nil}
+  /// Clears the value of `dispatch`. Subsequent reads from it will return its default value.
+  public mutating func clearDispatch() {_uniqueStorage()._dispatch = nil}
+
+  public var subscribers: [WireSubscriberStatus] {
+    get {_storage._subscribers}
+    set {_uniqueStorage()._subscribers = newValue}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// One who runs UDFs: a thread of the server, or a worker process.
+public nonisolated struct WireWorkerStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Name for people: host and process, or the thread.
+  public var name: String = String()
+
+  public var host: String = String()
+
+  public var workerID: Data = Data()
+
+  public var epoch: UInt64 = 0
+
+  public var isLocal: Bool = false
+
+  public var threads: UInt32 = 0
+
+  /// Partitions that it could take now, and those it has.
+  public var credit: UInt32 = 0
+
+  public var inFlight: UInt32 = 0
+
+  public var done: UInt64 = 0
+
+  /// Of what it had: done by others since.
+  public var redone: UInt64 = 0
+
+  public var failed: UInt64 = 0
+
+  /// Partitions a second.
+  public var rate: Double = 0
+
+  /// Age of the oldest partition that it has, and of the last sign of life.
+  public var lagMs: UInt64 = 0
+
+  public var lastBeatMs: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireDispatchStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var partitionsWaiting: UInt64 = 0
+
+  public var partitionsInFlight: UInt64 = 0
+
+  public var partitionsDone: UInt64 = 0
+
+  public var partitionsRedone: UInt64 = 0
+
+  public var partitionsQuarantined: UInt64 = 0
+
+  /// Age of the oldest partition that nobody has: more workers are needed when it grows.
+  public var oldestWaitingMs: UInt64 = 0
+
+  /// Results that came too late or twice, and were not used.
+  public var resultsIgnored: UInt64 = 0
+
+  public var workersLost: UInt64 = 0
+
+  /// The file that takes frames when the ring is short.
+  public var spoolBytesTotal: UInt64 = 0
+
+  public var spoolBytesUsed: UInt64 = 0
+
+  /// Frames whose processing was given up since neither ring nor spool had room.
+  public var framesGivenUp: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// What a subscriber says of itself, and when it last did.
+public nonisolated struct WireSubscriberStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var report: WireSubscriberReport {
+    get {_report ?? WireSubscriberReport()}
+    set {_report = newValue}
+  }
+  /// Returns true if `report` has been explicitly set.
+  public var hasReport: Bool {self._report != nil}
+  /// Clears the value of `report`. Subsequent reads from it will return its default value.
+  public mutating func clearReport() {self._report = nil}
+
+  public var ageMs: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _report: WireSubscriberReport? = nil
 }
 
 public nonisolated struct WireDetectorStatus: Sendable {
@@ -1367,6 +1684,12 @@ public nonisolated struct WireStartRunRequest: Sendable {
   /// Take part in the acquisition that is running, from now on.
   public var joinCurrent: Bool = false
 
+  /// What the request's payload parts are: region of interest, corrections, auxiliary data.
+  public var arrays: [WireArrayHeader] = []
+
+  /// With join_current: also the frames that came before, as far as the server still has them.
+  public var fromStart: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1390,6 +1713,50 @@ public nonisolated struct WireStopRunRequest: Sendable {
   // methods supported on all messages.
 
   public var run: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Other parameters for UDFs of a run, from the next partition on.
+public nonisolated struct WireChangeRunRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var run: String = String()
+
+  /// The UDFs that change, by their ids; the others stay as they are.
+  public var udfs: [WireUdfRequest] = []
+
+  /// Do what was done with the former parameters again, as far as the server still has the frames.
+  public var recompute: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// What a subscriber counts: only it knows what it lost.
+public nonisolated struct WireSubscriberReport: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Name for people, such as host and program.
+  public var name: String = String()
+
+  /// 16 bytes, made once by the subscriber.
+  public var clientID: Data = Data()
+
+  public var messagesReceived: UInt64 = 0
+
+  public var messagesDropped: UInt64 = 0
+
+  public var framesReceived: UInt64 = 0
+
+  public var framesRepaired: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1498,6 +1865,122 @@ public nonisolated struct WireWorkMessage: Sendable {
     set {kind = .failure(newValue)}
   }
 
+  /// To a worker. Payload parts: one for each entry of `arrays`.
+  public var plan: WireWorkPlan {
+    get {
+      if case .plan(let v)? = kind {return v}
+      return WireWorkPlan()
+    }
+    set {kind = .plan(newValue)}
+  }
+
+  public var planned: WirePlanned {
+    get {
+      if case .planned(let v)? = kind {return v}
+      return WirePlanned()
+    }
+    set {kind = .planned(newValue)}
+  }
+
+  /// One payload part: the frames, as in the live stream.
+  public var work: WireWorkTile {
+    get {
+      if case .work(let v)? = kind {return v}
+      return WireWorkTile()
+    }
+    set {kind = .work(newValue)}
+  }
+
+  public var closed: WireWorkClosed {
+    get {
+      if case .closed(let v)? = kind {return v}
+      return WireWorkClosed()
+    }
+    set {kind = .closed(newValue)}
+  }
+
+  /// One payload part for each buffer of each section, in order.
+  public var result: WireWorkResult {
+    get {
+      if case .result(let v)? = kind {return v}
+      return WireWorkResult()
+    }
+    set {kind = .result(newValue)}
+  }
+
+  public var failed: WireWorkFailed {
+    get {
+      if case .failed(let v)? = kind {return v}
+      return WireWorkFailed()
+    }
+    set {kind = .failed(newValue)}
+  }
+
+  public var ack: WireAck {
+    get {
+      if case .ack(let v)? = kind {return v}
+      return WireAck()
+    }
+    set {kind = .ack(newValue)}
+  }
+
+  public var withdraw: WireWithdraw {
+    get {
+      if case .withdraw(let v)? = kind {return v}
+      return WireWithdraw()
+    }
+    set {kind = .withdraw(newValue)}
+  }
+
+  public var planOver: WirePlanOver {
+    get {
+      if case .planOver(let v)? = kind {return v}
+      return WirePlanOver()
+    }
+    set {kind = .planOver(newValue)}
+  }
+
+  /// Payload parts: one for each entry of `arrays`; in the answer too.
+  public var mergeTask: WireMergeTask {
+    get {
+      if case .mergeTask(let v)? = kind {return v}
+      return WireMergeTask()
+    }
+    set {kind = .mergeTask(newValue)}
+  }
+
+  public var mergeTaskDone: WireMergeTaskDone {
+    get {
+      if case .mergeTaskDone(let v)? = kind {return v}
+      return WireMergeTaskDone()
+    }
+    set {kind = .mergeTaskDone(newValue)}
+  }
+
+  public var ask: WireAsk {
+    get {
+      if case .ask(let v)? = kind {return v}
+      return WireAsk()
+    }
+    set {kind = .ask(newValue)}
+  }
+
+  public var holding: WireHolding {
+    get {
+      if case .holding(let v)? = kind {return v}
+      return WireHolding()
+    }
+    set {kind = .holding(newValue)}
+  }
+
+  public var withdrew: WireWithdrew {
+    get {
+      if case .withdrew(let v)? = kind {return v}
+      return WireWithdrew()
+    }
+    set {kind = .withdrew(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -1511,6 +1994,24 @@ public nonisolated struct WireWorkMessage: Sendable {
     case beat(WireBeat)
     case bye(WireBye)
     case failure(WireFailure)
+    /// To a worker. Payload parts: one for each entry of `arrays`.
+    case plan(WireWorkPlan)
+    case planned(WirePlanned)
+    /// One payload part: the frames, as in the live stream.
+    case work(WireWorkTile)
+    case closed(WireWorkClosed)
+    /// One payload part for each buffer of each section, in order.
+    case result(WireWorkResult)
+    case failed(WireWorkFailed)
+    case ack(WireAck)
+    case withdraw(WireWithdraw)
+    case planOver(WirePlanOver)
+    /// Payload parts: one for each entry of `arrays`; in the answer too.
+    case mergeTask(WireMergeTask)
+    case mergeTaskDone(WireMergeTaskDone)
+    case ask(WireAsk)
+    case holding(WireHolding)
+    case withdrew(WireWithdrew)
 
   }
 
@@ -1542,11 +2043,59 @@ public nonisolated struct WireWorkHello: Sendable {
   /// Clears the value of `credit`. Subsequent reads from it will return its default value.
   public mutating func clearCredit() {self._credit = nil}
 
+  /// Present when the client is a worker.
+  public var worker: WireWorkerOffer {
+    get {_worker ?? WireWorkerOffer()}
+    set {_worker = newValue}
+  }
+  /// Returns true if `worker` has been explicitly set.
+  public var hasWorker: Bool {self._worker != nil}
+  /// Clears the value of `worker`. Subsequent reads from it will return its default value.
+  public mutating func clearWorker() {self._worker = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _credit: WireCredit? = nil
+  fileprivate var _worker: WireWorkerOffer? = nil
+}
+
+/// What a worker can do.
+public nonisolated struct WireWorkerOffer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var udfs: [WireUdfOffer] = []
+
+  public var threads: UInt32 = 0
+
+  public var memoryBytes: UInt64 = 0
+
+  public var host: String = String()
+
+  public var process: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// A UDF that a worker has.
+public nonisolated struct WireUdfOffer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var name: String = String()
+
+  /// Differs when the same parameters give other results.
+  public var version: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 public nonisolated struct WireWorkWelcome: Sendable {
@@ -1560,12 +2109,16 @@ public nonisolated struct WireWorkWelcome: Sendable {
 
   public var beatIntervalMs: UInt32 = 0
 
+  /// A peer that is silent for so long counts as dead, on both sides.
+  public var silenceLimitMs: UInt32 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 }
 
-/// What the client can take in addition to what it was sent so far.
+/// Of a client: what it can take in addition to what it was sent so far. Of a worker: what it can hold at once from now on, with what it
+/// holds already; 0 items: it takes no more.
 public nonisolated struct WireCredit: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1677,6 +2230,432 @@ public nonisolated struct WireBye: Sendable {
   // methods supported on all messages.
 
   public var reason: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// UDFs with parameters on one acquisition. A change of parameters makes a new plan.
+public nonisolated struct WireWorkPlan: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Number of the plan in this server session; never used again.
+  public var plan: UInt32 = 0
+
+  /// Name of the run, for people.
+  public var run: String = String()
+
+  public var start: WireStart {
+    get {_start ?? WireStart()}
+    set {_start = newValue}
+  }
+  /// Returns true if `start` has been explicitly set.
+  public var hasStart: Bool {self._start != nil}
+  /// Clears the value of `start`. Subsequent reads from it will return its default value.
+  public mutating func clearStart() {self._start = nil}
+
+  public var udfs: [WireUdfRequest] = []
+
+  public var parameterGeneration: UInt32 = 0
+
+  public var arrays: [WireArrayHeader] = []
+
+  /// Of the corrections: an excluded pixel without a good neighbour keeps its value, where it would be an error else.
+  public var keepsIsolatedPixels: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _start: WireStart? = nil
+}
+
+/// What became of a plan at a worker.
+public nonisolated struct WirePlanned: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var plan: UInt32 = 0
+
+  /// Why it cannot be done here; empty when it can.
+  public var failure: String = String()
+
+  public var udfs: [WirePlannedUdf] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WirePlannedUdf: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var id: String = String()
+
+  public var name: String = String()
+
+  public var version: UInt32 = 0
+
+  /// Equal exactly when name, version and all parameters are.
+  public var contentHash: UInt64 = 0
+
+  /// any, partition or fixedTree.
+  public var order: String = String()
+
+  public var buffers: [WireBufferDeclaration] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireBufferDeclaration: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var name: String = String()
+
+  /// nav, sig or single.
+  public var kind: String = String()
+
+  public var dtype: String = String()
+
+  public var extraShape: [UInt32] = []
+
+  /// exported, private, resultOnly or scratch.
+  public var use: String = String()
+
+  /// positions, sum, minimum, maximum, overwrite or custom.
+  public var merge: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// One attempt at one partition of one plan.
+public nonisolated struct WireWorkItem: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var plan: UInt32 = 0
+
+  public var partition: UInt32 = 0
+
+  /// From 1; rises with every assignment of this partition.
+  public var attempt: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Frames of a partition; they come in pieces, while the scan goes on.
+public nonisolated struct WireWorkTile: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  public var tile: WireTile {
+    get {_tile ?? WireTile()}
+    set {_tile = newValue}
+  }
+  /// Returns true if `tile` has been explicitly set.
+  public var hasTile: Bool {self._tile != nil}
+  /// Clears the value of `tile`. Subsequent reads from it will return its default value.
+  public mutating func clearTile() {self._tile = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+  fileprivate var _tile: WireTile? = nil
+}
+
+/// All frames of the partition that will ever come have been sent.
+public nonisolated struct WireWorkClosed: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  public var frames: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+}
+
+public nonisolated struct WireWorkResult: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  public var parameterGeneration: UInt32 = 0
+
+  public var sections: [WireResultSection] = []
+
+  public var frames: UInt64 = 0
+
+  /// Time that the worker computed.
+  public var seconds: Double = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+}
+
+/// What one UDF made of a partition.
+public nonisolated struct WireResultSection: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var udf: String = String()
+
+  public var contentHash: UInt64 = 0
+
+  /// The positions that went into it, rising. Buffers of kind nav have a row for each position from the first to the last.
+  public var positions: [WirePositionRange] = []
+
+  public var buffers: [WireArrayHeader] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireWorkFailed: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  public var udf: String = String()
+
+  public var message: String = String()
+
+  /// Whether the UDF itself failed, so that another worker will hardly do better.
+  public var udfError: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+}
+
+/// The result is merged; the worker can forget it.
+public nonisolated struct WireAck: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+}
+
+/// The item is not wanted any more. Answered by Withdrew in any case, also when the worker never had it.
+public nonisolated struct WireWithdraw: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  public var reason: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+}
+
+public nonisolated struct WireWithdrew: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+}
+
+/// Does the worker have all that was sent of the item? Answered by Holding, or by the result again.
+public nonisolated struct WireAsk: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  /// Frames sent so far, and whether these are all (WorkClosed was sent).
+  public var frames: UInt64 = 0
+
+  public var closed: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+}
+
+public nonisolated struct WireHolding: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var item: WireWorkItem {
+    get {_item ?? WireWorkItem()}
+    set {_item = newValue}
+  }
+  /// Returns true if `item` has been explicitly set.
+  public var hasItem: Bool {self._item != nil}
+  /// Clears the value of `item`. Subsequent reads from it will return its default value.
+  public mutating func clearItem() {self._item = nil}
+
+  /// It has the item with all these frames, and goes on; otherwise item or frames are missing.
+  public var isWhole: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _item: WireWorkItem? = nil
+}
+
+public nonisolated struct WirePlanOver: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var plan: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Work on merged buffers, for a server that does not have the UDF itself.
+public nonisolated struct WireMergeTask: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var task: UInt64 = 0
+
+  public var plan: UInt32 = 0
+
+  public var udf: String = String()
+
+  /// merge: arrays are the buffers of kind sig and single of the left part, then those of the right; the answer has the merged ones.
+  /// results: arrays are a roi (the positions processed), then the merged buffers; the answer has the result-only ones.
+  public var kind: String = String()
+
+  public var arrays: [WireArrayHeader] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireMergeTaskDone: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var task: UInt64 = 0
+
+  public var failure: String = String()
+
+  /// Of kind results: a roi behind an array says which of its positions are worth showing.
+  public var arrays: [WireArrayHeader] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1937,193 +2916,356 @@ nonisolated extension WireUdfRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
   }
 }
 
-nonisolated extension WireLiveHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  public static let protoMessageName: String = _protobuf_package + ".LiveHeader"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}session\0\u{1}sequence\0\u{3}sent_at\0\u{2}\u{7}start\0\u{1}tile\0\u{1}update\0\u{1}end\0\u{1}event\0\u{1}status\0")
-
-  fileprivate class _StorageClass {
-    var _session: Data = Data()
-    var _sequence: UInt64 = 0
-    var _sentAt: UInt64 = 0
-    var _kind: WireLiveHeader.OneOf_Kind?
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _session = source._session
-      _sequence = source._sequence
-      _sentAt = source._sentAt
-      _kind = source._kind
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
+nonisolated extension WireArrayHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ArrayHeader"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}purpose\0\u{1}udf\0\u{1}name\0\u{1}dtype\0\u{1}shape\0\u{1}checksum\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularBytesField(value: &_storage._session) }()
-        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._sequence) }()
-        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._sentAt) }()
-        case 10: try {
-          var v: WireStart?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .start(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .start(v)
-          }
-        }()
-        case 11: try {
-          var v: WireTile?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .tile(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .tile(v)
-          }
-        }()
-        case 12: try {
-          var v: WireUpdate?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .update(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .update(v)
-          }
-        }()
-        case 13: try {
-          var v: WireEnd?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .end(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .end(v)
-          }
-        }()
-        case 14: try {
-          var v: WireEvent?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .event(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .event(v)
-          }
-        }()
-        case 15: try {
-          var v: WireStatus?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .status(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .status(v)
-          }
-        }()
-        default: break
-        }
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.purpose) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.udf) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.dtype) }()
+      case 5: try { try decoder.decodeRepeatedUInt32Field(value: &self.shape) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.checksum) }()
+      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+    if !self.purpose.isEmpty {
+      try visitor.visitSingularStringField(value: self.purpose, fieldNumber: 1)
+    }
+    if !self.udf.isEmpty {
+      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 2)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 3)
+    }
+    if !self.dtype.isEmpty {
+      try visitor.visitSingularStringField(value: self.dtype, fieldNumber: 4)
+    }
+    if !self.shape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.shape, fieldNumber: 5)
+    }
+    if self.checksum != 0 {
+      try visitor.visitSingularUInt64Field(value: self.checksum, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireArrayHeader, rhs: WireArrayHeader) -> Bool {
+    if lhs.purpose != rhs.purpose {return false}
+    if lhs.udf != rhs.udf {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.dtype != rhs.dtype {return false}
+    if lhs.shape != rhs.shape {return false}
+    if lhs.checksum != rhs.checksum {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireManifest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Manifest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}frames_expected\0\u{3}frames_received\0\u{3}frames_processed\0\u{3}frames_failed\0\u{3}missing_ranges\0\u{3}missing_ranges_truncated\0\u{1}redone\0\u{3}partitions_redone\0\u{1}workers\0\u{1}digest\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
       // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if !_storage._session.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._session, fieldNumber: 1)
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.framesExpected) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.framesReceived) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.framesProcessed) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.framesFailed) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.missingRanges) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.missingRangesTruncated) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.redone) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.partitionsRedone) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.workers) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.digest) }()
+      default: break
       }
-      if _storage._sequence != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._sequence, fieldNumber: 2)
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.framesExpected != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesExpected, fieldNumber: 1)
+    }
+    if self.framesReceived != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesReceived, fieldNumber: 2)
+    }
+    if self.framesProcessed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesProcessed, fieldNumber: 3)
+    }
+    if self.framesFailed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesFailed, fieldNumber: 4)
+    }
+    if !self.missingRanges.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.missingRanges, fieldNumber: 5)
+    }
+    if self.missingRangesTruncated != false {
+      try visitor.visitSingularBoolField(value: self.missingRangesTruncated, fieldNumber: 6)
+    }
+    if !self.redone.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.redone, fieldNumber: 7)
+    }
+    if self.partitionsRedone != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partitionsRedone, fieldNumber: 8)
+    }
+    if !self.workers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.workers, fieldNumber: 9)
+    }
+    if !self.digest.isEmpty {
+      try visitor.visitSingularStringField(value: self.digest, fieldNumber: 10)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireManifest, rhs: WireManifest) -> Bool {
+    if lhs.framesExpected != rhs.framesExpected {return false}
+    if lhs.framesReceived != rhs.framesReceived {return false}
+    if lhs.framesProcessed != rhs.framesProcessed {return false}
+    if lhs.framesFailed != rhs.framesFailed {return false}
+    if lhs.missingRanges != rhs.missingRanges {return false}
+    if lhs.missingRangesTruncated != rhs.missingRangesTruncated {return false}
+    if lhs.redone != rhs.redone {return false}
+    if lhs.partitionsRedone != rhs.partitionsRedone {return false}
+    if lhs.workers != rhs.workers {return false}
+    if lhs.digest != rhs.digest {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRedonePartition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".RedonePartition"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}attempts\0\u{1}reason\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.partition) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.attempts) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
       }
-      if _storage._sentAt != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._sentAt, fieldNumber: 3)
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.partition != 0 {
+      try visitor.visitSingularUInt32Field(value: self.partition, fieldNumber: 1)
+    }
+    if self.attempts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.attempts, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireRedonePartition, rhs: WireRedonePartition) -> Bool {
+    if lhs.partition != rhs.partition {return false}
+    if lhs.attempts != rhs.attempts {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireContributor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Contributor"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}partitions\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.worker) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.partitions) }()
+      default: break
       }
-      switch _storage._kind {
-      case .start?: try {
-        guard case .start(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.worker.isEmpty {
+      try visitor.visitSingularStringField(value: self.worker, fieldNumber: 1)
+    }
+    if self.partitions != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partitions, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireContributor, rhs: WireContributor) -> Bool {
+    if lhs.worker != rhs.worker {return false}
+    if lhs.partitions != rhs.partitions {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireLiveHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".LiveHeader"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}session\0\u{1}sequence\0\u{3}sent_at\0\u{2}\u{7}start\0\u{1}tile\0\u{1}update\0\u{1}end\0\u{1}event\0\u{1}status\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.session) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.sequence) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.sentAt) }()
+      case 10: try {
+        var v: WireStart?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .start(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .start(v)
+        }
       }()
-      case .tile?: try {
-        guard case .tile(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      case 11: try {
+        var v: WireTile?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .tile(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .tile(v)
+        }
       }()
-      case .update?: try {
-        guard case .update(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      case 12: try {
+        var v: WireUpdate?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .update(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .update(v)
+        }
       }()
-      case .end?: try {
-        guard case .end(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      case 13: try {
+        var v: WireEnd?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .end(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .end(v)
+        }
       }()
-      case .event?: try {
-        guard case .event(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      case 14: try {
+        var v: WireEvent?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .event(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .event(v)
+        }
       }()
-      case .status?: try {
-        guard case .status(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      case 15: try {
+        var v: WireStatus?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .status(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .status(v)
+        }
       }()
-      case nil: break
+      default: break
       }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.session.isEmpty {
+      try visitor.visitSingularBytesField(value: self.session, fieldNumber: 1)
+    }
+    if self.sequence != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sequence, fieldNumber: 2)
+    }
+    if self.sentAt != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sentAt, fieldNumber: 3)
+    }
+    switch self.kind {
+    case .start?: try {
+      guard case .start(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .tile?: try {
+      guard case .tile(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .update?: try {
+      guard case .update(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .end?: try {
+      guard case .end(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .event?: try {
+      guard case .event(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .status?: try {
+      guard case .status(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireLiveHeader, rhs: WireLiveHeader) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._session != rhs_storage._session {return false}
-        if _storage._sequence != rhs_storage._sequence {return false}
-        if _storage._sentAt != rhs_storage._sentAt {return false}
-        if _storage._kind != rhs_storage._kind {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.session != rhs.session {return false}
+    if lhs.sequence != rhs.sequence {return false}
+    if lhs.sentAt != rhs.sentAt {return false}
+    if lhs.kind != rhs.kind {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2404,7 +3546,203 @@ nonisolated extension WireTile: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WireUpdate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Update"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{1}run\0\u{1}udf\0\u{1}channel\0\u{1}version\0\u{1}kind\0\u{1}dtype\0\u{1}shape\0\u{3}positions_processed\0\u{3}positions_expected\0\u{1}final\0\u{1}checksum\0\u{3}mask_checksum\0\u{3}nav_shape\0\u{3}sig_shape\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{1}run\0\u{1}udf\0\u{1}channel\0\u{1}version\0\u{1}kind\0\u{1}dtype\0\u{1}shape\0\u{3}positions_processed\0\u{3}positions_expected\0\u{1}final\0\u{1}checksum\0\u{3}mask_checksum\0\u{3}nav_shape\0\u{3}sig_shape\0\u{1}manifest\0\u{3}parameter_generation\0\u{1}generations\0")
+
+  fileprivate class _StorageClass {
+    var _acquisition: Data = Data()
+    var _generation: UInt64 = 0
+    var _run: String = String()
+    var _udf: String = String()
+    var _channel: String = String()
+    var _version: UInt64 = 0
+    var _kind: String = String()
+    var _dtype: String = String()
+    var _shape: [UInt32] = []
+    var _positionsProcessed: UInt64 = 0
+    var _positionsExpected: UInt64 = 0
+    var _final: Bool = false
+    var _checksum: UInt64 = 0
+    var _maskChecksum: UInt64 = 0
+    var _navShape: [UInt32] = []
+    var _sigShape: [UInt32] = []
+    var _manifest: WireManifest? = nil
+    var _parameterGeneration: UInt32 = 0
+    var _generations: [WireGenerationRange] = []
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _acquisition = source._acquisition
+      _generation = source._generation
+      _run = source._run
+      _udf = source._udf
+      _channel = source._channel
+      _version = source._version
+      _kind = source._kind
+      _dtype = source._dtype
+      _shape = source._shape
+      _positionsProcessed = source._positionsProcessed
+      _positionsExpected = source._positionsExpected
+      _final = source._final
+      _checksum = source._checksum
+      _maskChecksum = source._maskChecksum
+      _navShape = source._navShape
+      _sigShape = source._sigShape
+      _manifest = source._manifest
+      _parameterGeneration = source._parameterGeneration
+      _generations = source._generations
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularBytesField(value: &_storage._acquisition) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._generation) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._run) }()
+        case 4: try { try decoder.decodeSingularStringField(value: &_storage._udf) }()
+        case 5: try { try decoder.decodeSingularStringField(value: &_storage._channel) }()
+        case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._version) }()
+        case 7: try { try decoder.decodeSingularStringField(value: &_storage._kind) }()
+        case 8: try { try decoder.decodeSingularStringField(value: &_storage._dtype) }()
+        case 9: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._shape) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._positionsProcessed) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._positionsExpected) }()
+        case 12: try { try decoder.decodeSingularBoolField(value: &_storage._final) }()
+        case 13: try { try decoder.decodeSingularUInt64Field(value: &_storage._checksum) }()
+        case 14: try { try decoder.decodeSingularUInt64Field(value: &_storage._maskChecksum) }()
+        case 15: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._navShape) }()
+        case 16: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._sigShape) }()
+        case 17: try { try decoder.decodeSingularMessageField(value: &_storage._manifest) }()
+        case 18: try { try decoder.decodeSingularUInt32Field(value: &_storage._parameterGeneration) }()
+        case 19: try { try decoder.decodeRepeatedMessageField(value: &_storage._generations) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._acquisition.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._acquisition, fieldNumber: 1)
+      }
+      if _storage._generation != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._generation, fieldNumber: 2)
+      }
+      if !_storage._run.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._run, fieldNumber: 3)
+      }
+      if !_storage._udf.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._udf, fieldNumber: 4)
+      }
+      if !_storage._channel.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._channel, fieldNumber: 5)
+      }
+      if _storage._version != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._version, fieldNumber: 6)
+      }
+      if !_storage._kind.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._kind, fieldNumber: 7)
+      }
+      if !_storage._dtype.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._dtype, fieldNumber: 8)
+      }
+      if !_storage._shape.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._shape, fieldNumber: 9)
+      }
+      if _storage._positionsProcessed != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._positionsProcessed, fieldNumber: 10)
+      }
+      if _storage._positionsExpected != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._positionsExpected, fieldNumber: 11)
+      }
+      if _storage._final != false {
+        try visitor.visitSingularBoolField(value: _storage._final, fieldNumber: 12)
+      }
+      if _storage._checksum != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._checksum, fieldNumber: 13)
+      }
+      if _storage._maskChecksum != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._maskChecksum, fieldNumber: 14)
+      }
+      if !_storage._navShape.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._navShape, fieldNumber: 15)
+      }
+      if !_storage._sigShape.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._sigShape, fieldNumber: 16)
+      }
+      try { if let v = _storage._manifest {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      } }()
+      if _storage._parameterGeneration != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._parameterGeneration, fieldNumber: 18)
+      }
+      if !_storage._generations.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._generations, fieldNumber: 19)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireUpdate, rhs: WireUpdate) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._acquisition != rhs_storage._acquisition {return false}
+        if _storage._generation != rhs_storage._generation {return false}
+        if _storage._run != rhs_storage._run {return false}
+        if _storage._udf != rhs_storage._udf {return false}
+        if _storage._channel != rhs_storage._channel {return false}
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._kind != rhs_storage._kind {return false}
+        if _storage._dtype != rhs_storage._dtype {return false}
+        if _storage._shape != rhs_storage._shape {return false}
+        if _storage._positionsProcessed != rhs_storage._positionsProcessed {return false}
+        if _storage._positionsExpected != rhs_storage._positionsExpected {return false}
+        if _storage._final != rhs_storage._final {return false}
+        if _storage._checksum != rhs_storage._checksum {return false}
+        if _storage._maskChecksum != rhs_storage._maskChecksum {return false}
+        if _storage._navShape != rhs_storage._navShape {return false}
+        if _storage._sigShape != rhs_storage._sigShape {return false}
+        if _storage._manifest != rhs_storage._manifest {return false}
+        if _storage._parameterGeneration != rhs_storage._parameterGeneration {return false}
+        if _storage._generations != rhs_storage._generations {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGenerationRange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".GenerationRange"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}range\0\u{3}parameter_generation\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2412,96 +3750,30 @@ nonisolated extension WireUpdate: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.run) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.udf) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.channel) }()
-      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
-      case 7: try { try decoder.decodeSingularStringField(value: &self.kind) }()
-      case 8: try { try decoder.decodeSingularStringField(value: &self.dtype) }()
-      case 9: try { try decoder.decodeRepeatedUInt32Field(value: &self.shape) }()
-      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.positionsProcessed) }()
-      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.positionsExpected) }()
-      case 12: try { try decoder.decodeSingularBoolField(value: &self.final) }()
-      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.checksum) }()
-      case 14: try { try decoder.decodeSingularUInt64Field(value: &self.maskChecksum) }()
-      case 15: try { try decoder.decodeRepeatedUInt32Field(value: &self.navShape) }()
-      case 16: try { try decoder.decodeRepeatedUInt32Field(value: &self.sigShape) }()
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._range) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.parameterGeneration) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.acquisition.isEmpty {
-      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 1)
-    }
-    if self.generation != 0 {
-      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 2)
-    }
-    if !self.run.isEmpty {
-      try visitor.visitSingularStringField(value: self.run, fieldNumber: 3)
-    }
-    if !self.udf.isEmpty {
-      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 4)
-    }
-    if !self.channel.isEmpty {
-      try visitor.visitSingularStringField(value: self.channel, fieldNumber: 5)
-    }
-    if self.version != 0 {
-      try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 6)
-    }
-    if !self.kind.isEmpty {
-      try visitor.visitSingularStringField(value: self.kind, fieldNumber: 7)
-    }
-    if !self.dtype.isEmpty {
-      try visitor.visitSingularStringField(value: self.dtype, fieldNumber: 8)
-    }
-    if !self.shape.isEmpty {
-      try visitor.visitPackedUInt32Field(value: self.shape, fieldNumber: 9)
-    }
-    if self.positionsProcessed != 0 {
-      try visitor.visitSingularUInt64Field(value: self.positionsProcessed, fieldNumber: 10)
-    }
-    if self.positionsExpected != 0 {
-      try visitor.visitSingularUInt64Field(value: self.positionsExpected, fieldNumber: 11)
-    }
-    if self.final != false {
-      try visitor.visitSingularBoolField(value: self.final, fieldNumber: 12)
-    }
-    if self.checksum != 0 {
-      try visitor.visitSingularUInt64Field(value: self.checksum, fieldNumber: 13)
-    }
-    if self.maskChecksum != 0 {
-      try visitor.visitSingularUInt64Field(value: self.maskChecksum, fieldNumber: 14)
-    }
-    if !self.navShape.isEmpty {
-      try visitor.visitPackedUInt32Field(value: self.navShape, fieldNumber: 15)
-    }
-    if !self.sigShape.isEmpty {
-      try visitor.visitPackedUInt32Field(value: self.sigShape, fieldNumber: 16)
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._range {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.parameterGeneration != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parameterGeneration, fieldNumber: 2)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  public static func ==(lhs: WireUpdate, rhs: WireUpdate) -> Bool {
-    if lhs.acquisition != rhs.acquisition {return false}
-    if lhs.generation != rhs.generation {return false}
-    if lhs.run != rhs.run {return false}
-    if lhs.udf != rhs.udf {return false}
-    if lhs.channel != rhs.channel {return false}
-    if lhs.version != rhs.version {return false}
-    if lhs.kind != rhs.kind {return false}
-    if lhs.dtype != rhs.dtype {return false}
-    if lhs.shape != rhs.shape {return false}
-    if lhs.positionsProcessed != rhs.positionsProcessed {return false}
-    if lhs.positionsExpected != rhs.positionsExpected {return false}
-    if lhs.final != rhs.final {return false}
-    if lhs.checksum != rhs.checksum {return false}
-    if lhs.maskChecksum != rhs.maskChecksum {return false}
-    if lhs.navShape != rhs.navShape {return false}
-    if lhs.sigShape != rhs.sigShape {return false}
+  public static func ==(lhs: WireGenerationRange, rhs: WireGenerationRange) -> Bool {
+    if lhs._range != rhs._range {return false}
+    if lhs.parameterGeneration != rhs.parameterGeneration {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2729,7 +4001,7 @@ nonisolated extension WireEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Request"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}version\0\u{3}deadline_ms\0\u{2}\u{7}hello\0\u{1}status\0\u{1}directory\0\u{1}snapshot\0\u{1}detector\0\u{1}arm\0\u{1}trigger\0\u{1}stop\0\u{1}abort\0\u{3}start_run\0\u{3}stop_run\0\u{3}list_runs\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}version\0\u{3}deadline_ms\0\u{2}\u{7}hello\0\u{1}status\0\u{1}directory\0\u{1}snapshot\0\u{1}detector\0\u{1}arm\0\u{1}trigger\0\u{1}stop\0\u{1}abort\0\u{3}start_run\0\u{3}stop_run\0\u{3}list_runs\0\u{3}change_run\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2896,6 +4168,19 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.kind = .listRuns(v)
         }
       }()
+      case 22: try {
+        var v: WireChangeRunRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .changeRun(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .changeRun(v)
+        }
+      }()
       default: break
       }
     }
@@ -2963,6 +4248,10 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
     case .listRuns?: try {
       guard case .listRuns(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
+    case .changeRun?: try {
+      guard case .changeRun(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
     }()
     case nil: break
     }
@@ -3400,18 +4689,33 @@ nonisolated extension WireDirectory: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".StatusRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}report\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    // Load everything into unknown fields
-    while try decoder.nextFieldNumber() != nil {}
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._report) }()
+      default: break
+      }
+    }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._report {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireStatusRequest, rhs: WireStatusRequest) -> Bool {
+    if lhs._report != rhs._report {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3419,7 +4723,7 @@ nonisolated extension WireStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Status"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0")
 
   fileprivate class _StorageClass {
     var _server: String = String()
@@ -3437,6 +4741,9 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _malformedLive: UInt64 = 0
     var _workPeers: UInt32 = 0
     var _earlierAcquisitions: [WireAcquisitionStatus] = []
+    var _workers: [WireWorkerStatus] = []
+    var _dispatch: WireDispatchStatus? = nil
+    var _subscribers: [WireSubscriberStatus] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -3462,6 +4769,9 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _malformedLive = source._malformedLive
       _workPeers = source._workPeers
       _earlierAcquisitions = source._earlierAcquisitions
+      _workers = source._workers
+      _dispatch = source._dispatch
+      _subscribers = source._subscribers
     }
   }
 
@@ -3495,6 +4805,9 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 13: try { try decoder.decodeSingularUInt64Field(value: &_storage._malformedLive) }()
         case 14: try { try decoder.decodeSingularUInt32Field(value: &_storage._workPeers) }()
         case 15: try { try decoder.decodeRepeatedMessageField(value: &_storage._earlierAcquisitions) }()
+        case 16: try { try decoder.decodeRepeatedMessageField(value: &_storage._workers) }()
+        case 17: try { try decoder.decodeSingularMessageField(value: &_storage._dispatch) }()
+        case 18: try { try decoder.decodeRepeatedMessageField(value: &_storage._subscribers) }()
         default: break
         }
       }
@@ -3552,6 +4865,15 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if !_storage._earlierAcquisitions.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._earlierAcquisitions, fieldNumber: 15)
       }
+      if !_storage._workers.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._workers, fieldNumber: 16)
+      }
+      try { if let v = _storage._dispatch {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      } }()
+      if !_storage._subscribers.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._subscribers, fieldNumber: 18)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3576,10 +4898,227 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._malformedLive != rhs_storage._malformedLive {return false}
         if _storage._workPeers != rhs_storage._workPeers {return false}
         if _storage._earlierAcquisitions != rhs_storage._earlierAcquisitions {return false}
+        if _storage._workers != rhs_storage._workers {return false}
+        if _storage._dispatch != rhs_storage._dispatch {return false}
+        if _storage._subscribers != rhs_storage._subscribers {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkerStatus"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}host\0\u{3}worker_id\0\u{1}epoch\0\u{3}is_local\0\u{1}threads\0\u{1}credit\0\u{3}in_flight\0\u{1}done\0\u{1}redone\0\u{1}failed\0\u{1}rate\0\u{3}lag_ms\0\u{3}last_beat_ms\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.host) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.workerID) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isLocal) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.threads) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.credit) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.inFlight) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.done) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.redone) }()
+      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.failed) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self.rate) }()
+      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.lagMs) }()
+      case 14: try { try decoder.decodeSingularUInt64Field(value: &self.lastBeatMs) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.host.isEmpty {
+      try visitor.visitSingularStringField(value: self.host, fieldNumber: 2)
+    }
+    if !self.workerID.isEmpty {
+      try visitor.visitSingularBytesField(value: self.workerID, fieldNumber: 3)
+    }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 4)
+    }
+    if self.isLocal != false {
+      try visitor.visitSingularBoolField(value: self.isLocal, fieldNumber: 5)
+    }
+    if self.threads != 0 {
+      try visitor.visitSingularUInt32Field(value: self.threads, fieldNumber: 6)
+    }
+    if self.credit != 0 {
+      try visitor.visitSingularUInt32Field(value: self.credit, fieldNumber: 7)
+    }
+    if self.inFlight != 0 {
+      try visitor.visitSingularUInt32Field(value: self.inFlight, fieldNumber: 8)
+    }
+    if self.done != 0 {
+      try visitor.visitSingularUInt64Field(value: self.done, fieldNumber: 9)
+    }
+    if self.redone != 0 {
+      try visitor.visitSingularUInt64Field(value: self.redone, fieldNumber: 10)
+    }
+    if self.failed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.failed, fieldNumber: 11)
+    }
+    if self.rate.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.rate, fieldNumber: 12)
+    }
+    if self.lagMs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.lagMs, fieldNumber: 13)
+    }
+    if self.lastBeatMs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.lastBeatMs, fieldNumber: 14)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkerStatus, rhs: WireWorkerStatus) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.host != rhs.host {return false}
+    if lhs.workerID != rhs.workerID {return false}
+    if lhs.epoch != rhs.epoch {return false}
+    if lhs.isLocal != rhs.isLocal {return false}
+    if lhs.threads != rhs.threads {return false}
+    if lhs.credit != rhs.credit {return false}
+    if lhs.inFlight != rhs.inFlight {return false}
+    if lhs.done != rhs.done {return false}
+    if lhs.redone != rhs.redone {return false}
+    if lhs.failed != rhs.failed {return false}
+    if lhs.rate != rhs.rate {return false}
+    if lhs.lagMs != rhs.lagMs {return false}
+    if lhs.lastBeatMs != rhs.lastBeatMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDispatchStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".DispatchStatus"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}partitions_waiting\0\u{3}partitions_in_flight\0\u{3}partitions_done\0\u{3}partitions_redone\0\u{3}partitions_quarantined\0\u{3}oldest_waiting_ms\0\u{3}results_ignored\0\u{3}workers_lost\0\u{3}spool_bytes_total\0\u{3}spool_bytes_used\0\u{3}frames_given_up\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.partitionsWaiting) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.partitionsInFlight) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.partitionsDone) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.partitionsRedone) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.partitionsQuarantined) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.oldestWaitingMs) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.resultsIgnored) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.workersLost) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.spoolBytesTotal) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.spoolBytesUsed) }()
+      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.framesGivenUp) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.partitionsWaiting != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partitionsWaiting, fieldNumber: 1)
+    }
+    if self.partitionsInFlight != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partitionsInFlight, fieldNumber: 2)
+    }
+    if self.partitionsDone != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partitionsDone, fieldNumber: 3)
+    }
+    if self.partitionsRedone != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partitionsRedone, fieldNumber: 4)
+    }
+    if self.partitionsQuarantined != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partitionsQuarantined, fieldNumber: 5)
+    }
+    if self.oldestWaitingMs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.oldestWaitingMs, fieldNumber: 6)
+    }
+    if self.resultsIgnored != 0 {
+      try visitor.visitSingularUInt64Field(value: self.resultsIgnored, fieldNumber: 7)
+    }
+    if self.workersLost != 0 {
+      try visitor.visitSingularUInt64Field(value: self.workersLost, fieldNumber: 8)
+    }
+    if self.spoolBytesTotal != 0 {
+      try visitor.visitSingularUInt64Field(value: self.spoolBytesTotal, fieldNumber: 9)
+    }
+    if self.spoolBytesUsed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.spoolBytesUsed, fieldNumber: 10)
+    }
+    if self.framesGivenUp != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesGivenUp, fieldNumber: 11)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireDispatchStatus, rhs: WireDispatchStatus) -> Bool {
+    if lhs.partitionsWaiting != rhs.partitionsWaiting {return false}
+    if lhs.partitionsInFlight != rhs.partitionsInFlight {return false}
+    if lhs.partitionsDone != rhs.partitionsDone {return false}
+    if lhs.partitionsRedone != rhs.partitionsRedone {return false}
+    if lhs.partitionsQuarantined != rhs.partitionsQuarantined {return false}
+    if lhs.oldestWaitingMs != rhs.oldestWaitingMs {return false}
+    if lhs.resultsIgnored != rhs.resultsIgnored {return false}
+    if lhs.workersLost != rhs.workersLost {return false}
+    if lhs.spoolBytesTotal != rhs.spoolBytesTotal {return false}
+    if lhs.spoolBytesUsed != rhs.spoolBytesUsed {return false}
+    if lhs.framesGivenUp != rhs.framesGivenUp {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSubscriberStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SubscriberStatus"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}report\0\u{3}age_ms\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._report) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.ageMs) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._report {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.ageMs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.ageMs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireSubscriberStatus, rhs: WireSubscriberStatus) -> Bool {
+    if lhs._report != rhs._report {return false}
+    if lhs.ageMs != rhs.ageMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4293,7 +5832,7 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WireStartRunRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".StartRunRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}udfs\0\u{1}acquisitions\0\u{3}join_current\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}udfs\0\u{1}acquisitions\0\u{3}join_current\0\u{1}arrays\0\u{3}from_start\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4305,6 +5844,8 @@ nonisolated extension WireStartRunRequest: SwiftProtobuf.Message, SwiftProtobuf.
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.udfs) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.acquisitions) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.joinCurrent) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.arrays) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.fromStart) }()
       default: break
       }
     }
@@ -4323,6 +5864,12 @@ nonisolated extension WireStartRunRequest: SwiftProtobuf.Message, SwiftProtobuf.
     if self.joinCurrent != false {
       try visitor.visitSingularBoolField(value: self.joinCurrent, fieldNumber: 4)
     }
+    if !self.arrays.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.arrays, fieldNumber: 5)
+    }
+    if self.fromStart != false {
+      try visitor.visitSingularBoolField(value: self.fromStart, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4331,6 +5878,8 @@ nonisolated extension WireStartRunRequest: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.udfs != rhs.udfs {return false}
     if lhs.acquisitions != rhs.acquisitions {return false}
     if lhs.joinCurrent != rhs.joinCurrent {return false}
+    if lhs.arrays != rhs.arrays {return false}
+    if lhs.fromStart != rhs.fromStart {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4396,6 +5945,101 @@ nonisolated extension WireStopRunRequest: SwiftProtobuf.Message, SwiftProtobuf._
   }
 }
 
+nonisolated extension WireChangeRunRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ChangeRunRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}udfs\0\u{1}recompute\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.udfs) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.recompute) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 1)
+    }
+    if !self.udfs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.udfs, fieldNumber: 2)
+    }
+    if self.recompute != false {
+      try visitor.visitSingularBoolField(value: self.recompute, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireChangeRunRequest, rhs: WireChangeRunRequest) -> Bool {
+    if lhs.run != rhs.run {return false}
+    if lhs.udfs != rhs.udfs {return false}
+    if lhs.recompute != rhs.recompute {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSubscriberReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SubscriberReport"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}client_id\0\u{3}messages_received\0\u{3}messages_dropped\0\u{3}frames_received\0\u{3}frames_repaired\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.clientID) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.messagesReceived) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.messagesDropped) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.framesReceived) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.framesRepaired) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.clientID.isEmpty {
+      try visitor.visitSingularBytesField(value: self.clientID, fieldNumber: 2)
+    }
+    if self.messagesReceived != 0 {
+      try visitor.visitSingularUInt64Field(value: self.messagesReceived, fieldNumber: 3)
+    }
+    if self.messagesDropped != 0 {
+      try visitor.visitSingularUInt64Field(value: self.messagesDropped, fieldNumber: 4)
+    }
+    if self.framesReceived != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesReceived, fieldNumber: 5)
+    }
+    if self.framesRepaired != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesRepaired, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireSubscriberReport, rhs: WireSubscriberReport) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.clientID != rhs.clientID {return false}
+    if lhs.messagesReceived != rhs.messagesReceived {return false}
+    if lhs.messagesDropped != rhs.messagesDropped {return false}
+    if lhs.framesReceived != rhs.framesReceived {return false}
+    if lhs.framesRepaired != rhs.framesRepaired {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireListRunsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ListRunsRequest"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
@@ -4447,7 +6091,7 @@ nonisolated extension WireRunList: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireWorkMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WorkMessage"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}welcome\0\u{1}credit\0\u{1}fetch\0\u{1}tile\0\u{3}fetch_end\0\u{1}beat\0\u{1}bye\0\u{1}failure\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}welcome\0\u{1}credit\0\u{1}fetch\0\u{1}tile\0\u{3}fetch_end\0\u{1}beat\0\u{1}bye\0\u{1}failure\0\u{1}plan\0\u{1}planned\0\u{1}work\0\u{1}closed\0\u{1}result\0\u{1}failed\0\u{1}ack\0\u{1}withdraw\0\u{3}plan_over\0\u{3}merge_task\0\u{3}merge_task_done\0\u{1}ask\0\u{1}holding\0\u{1}withdrew\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4572,6 +6216,188 @@ nonisolated extension WireWorkMessage: SwiftProtobuf.Message, SwiftProtobuf._Mes
           self.kind = .failure(v)
         }
       }()
+      case 10: try {
+        var v: WireWorkPlan?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .plan(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .plan(v)
+        }
+      }()
+      case 11: try {
+        var v: WirePlanned?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .planned(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .planned(v)
+        }
+      }()
+      case 12: try {
+        var v: WireWorkTile?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .work(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .work(v)
+        }
+      }()
+      case 13: try {
+        var v: WireWorkClosed?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .closed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .closed(v)
+        }
+      }()
+      case 14: try {
+        var v: WireWorkResult?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .result(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .result(v)
+        }
+      }()
+      case 15: try {
+        var v: WireWorkFailed?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .failed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .failed(v)
+        }
+      }()
+      case 16: try {
+        var v: WireAck?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .ack(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .ack(v)
+        }
+      }()
+      case 17: try {
+        var v: WireWithdraw?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .withdraw(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .withdraw(v)
+        }
+      }()
+      case 18: try {
+        var v: WirePlanOver?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .planOver(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .planOver(v)
+        }
+      }()
+      case 19: try {
+        var v: WireMergeTask?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .mergeTask(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .mergeTask(v)
+        }
+      }()
+      case 20: try {
+        var v: WireMergeTaskDone?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .mergeTaskDone(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .mergeTaskDone(v)
+        }
+      }()
+      case 21: try {
+        var v: WireAsk?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .ask(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .ask(v)
+        }
+      }()
+      case 22: try {
+        var v: WireHolding?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .holding(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .holding(v)
+        }
+      }()
+      case 23: try {
+        var v: WireWithdrew?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .withdrew(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .withdrew(v)
+        }
+      }()
       default: break
       }
     }
@@ -4619,6 +6445,62 @@ nonisolated extension WireWorkMessage: SwiftProtobuf.Message, SwiftProtobuf._Mes
       guard case .failure(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
     }()
+    case .plan?: try {
+      guard case .plan(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .planned?: try {
+      guard case .planned(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .work?: try {
+      guard case .work(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .closed?: try {
+      guard case .closed(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .result?: try {
+      guard case .result(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .failed?: try {
+      guard case .failed(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .ack?: try {
+      guard case .ack(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .withdraw?: try {
+      guard case .withdraw(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .planOver?: try {
+      guard case .planOver(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+    }()
+    case .mergeTask?: try {
+      guard case .mergeTask(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+    }()
+    case .mergeTaskDone?: try {
+      guard case .mergeTaskDone(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .ask?: try {
+      guard case .ask(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
+    case .holding?: try {
+      guard case .holding(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+    }()
+    case .withdrew?: try {
+      guard case .withdrew(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -4633,7 +6515,7 @@ nonisolated extension WireWorkMessage: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireWorkHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WorkHello"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}version_min\0\u{3}version_max\0\u{1}client\0\u{3}client_id\0\u{1}epoch\0\u{1}credit\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}version_min\0\u{3}version_max\0\u{1}client\0\u{3}client_id\0\u{1}epoch\0\u{1}credit\0\u{1}worker\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4647,6 +6529,7 @@ nonisolated extension WireWorkHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 4: try { try decoder.decodeSingularBytesField(value: &self.clientID) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._credit) }()
+      case 7: try { try decoder.decodeSingularMessageField(value: &self._worker) }()
       default: break
       }
     }
@@ -4675,6 +6558,9 @@ nonisolated extension WireWorkHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
     try { if let v = self._credit {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     } }()
+    try { if let v = self._worker {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4685,6 +6571,92 @@ nonisolated extension WireWorkHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.clientID != rhs.clientID {return false}
     if lhs.epoch != rhs.epoch {return false}
     if lhs._credit != rhs._credit {return false}
+    if lhs._worker != rhs._worker {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkerOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkerOffer"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}udfs\0\u{1}threads\0\u{3}memory_bytes\0\u{1}host\0\u{1}process\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.udfs) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.threads) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.memoryBytes) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.host) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.process) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.udfs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.udfs, fieldNumber: 1)
+    }
+    if self.threads != 0 {
+      try visitor.visitSingularUInt32Field(value: self.threads, fieldNumber: 2)
+    }
+    if self.memoryBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.memoryBytes, fieldNumber: 3)
+    }
+    if !self.host.isEmpty {
+      try visitor.visitSingularStringField(value: self.host, fieldNumber: 4)
+    }
+    if self.process != 0 {
+      try visitor.visitSingularUInt64Field(value: self.process, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkerOffer, rhs: WireWorkerOffer) -> Bool {
+    if lhs.udfs != rhs.udfs {return false}
+    if lhs.threads != rhs.threads {return false}
+    if lhs.memoryBytes != rhs.memoryBytes {return false}
+    if lhs.host != rhs.host {return false}
+    if lhs.process != rhs.process {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireUdfOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".UdfOffer"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}version\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.version) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.version != 0 {
+      try visitor.visitSingularUInt32Field(value: self.version, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireUdfOffer, rhs: WireUdfOffer) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.version != rhs.version {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4692,7 +6664,7 @@ nonisolated extension WireWorkHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireWorkWelcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WorkWelcome"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}session\0\u{3}beat_interval_ms\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}session\0\u{3}beat_interval_ms\0\u{3}silence_limit_ms\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4703,6 +6675,7 @@ nonisolated extension WireWorkWelcome: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.version) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.session) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.beatIntervalMs) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.silenceLimitMs) }()
       default: break
       }
     }
@@ -4718,6 +6691,9 @@ nonisolated extension WireWorkWelcome: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.beatIntervalMs != 0 {
       try visitor.visitSingularUInt32Field(value: self.beatIntervalMs, fieldNumber: 3)
     }
+    if self.silenceLimitMs != 0 {
+      try visitor.visitSingularUInt32Field(value: self.silenceLimitMs, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4725,6 +6701,7 @@ nonisolated extension WireWorkWelcome: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.version != rhs.version {return false}
     if lhs.session != rhs.session {return false}
     if lhs.beatIntervalMs != rhs.beatIntervalMs {return false}
+    if lhs.silenceLimitMs != rhs.silenceLimitMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4967,6 +6944,796 @@ nonisolated extension WireBye: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
 
   public static func ==(lhs: WireBye, rhs: WireBye) -> Bool {
     if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkPlan: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkPlan"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}plan\0\u{1}run\0\u{1}start\0\u{1}udfs\0\u{3}parameter_generation\0\u{1}arrays\0\u{3}keeps_isolated_pixels\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.plan) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._start) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.udfs) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.parameterGeneration) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.arrays) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.keepsIsolatedPixels) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.plan != 0 {
+      try visitor.visitSingularUInt32Field(value: self.plan, fieldNumber: 1)
+    }
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 2)
+    }
+    try { if let v = self._start {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if !self.udfs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.udfs, fieldNumber: 4)
+    }
+    if self.parameterGeneration != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parameterGeneration, fieldNumber: 5)
+    }
+    if !self.arrays.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.arrays, fieldNumber: 6)
+    }
+    if self.keepsIsolatedPixels != false {
+      try visitor.visitSingularBoolField(value: self.keepsIsolatedPixels, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkPlan, rhs: WireWorkPlan) -> Bool {
+    if lhs.plan != rhs.plan {return false}
+    if lhs.run != rhs.run {return false}
+    if lhs._start != rhs._start {return false}
+    if lhs.udfs != rhs.udfs {return false}
+    if lhs.parameterGeneration != rhs.parameterGeneration {return false}
+    if lhs.arrays != rhs.arrays {return false}
+    if lhs.keepsIsolatedPixels != rhs.keepsIsolatedPixels {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePlanned: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Planned"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}plan\0\u{1}failure\0\u{1}udfs\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.plan) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.failure) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.udfs) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.plan != 0 {
+      try visitor.visitSingularUInt32Field(value: self.plan, fieldNumber: 1)
+    }
+    if !self.failure.isEmpty {
+      try visitor.visitSingularStringField(value: self.failure, fieldNumber: 2)
+    }
+    if !self.udfs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.udfs, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WirePlanned, rhs: WirePlanned) -> Bool {
+    if lhs.plan != rhs.plan {return false}
+    if lhs.failure != rhs.failure {return false}
+    if lhs.udfs != rhs.udfs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePlannedUdf: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PlannedUdf"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}version\0\u{3}content_hash\0\u{1}order\0\u{1}buffers\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.version) }()
+      case 4: try { try decoder.decodeSingularFixed64Field(value: &self.contentHash) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.order) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.buffers) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.id.isEmpty {
+      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
+    }
+    if self.version != 0 {
+      try visitor.visitSingularUInt32Field(value: self.version, fieldNumber: 3)
+    }
+    if self.contentHash != 0 {
+      try visitor.visitSingularFixed64Field(value: self.contentHash, fieldNumber: 4)
+    }
+    if !self.order.isEmpty {
+      try visitor.visitSingularStringField(value: self.order, fieldNumber: 5)
+    }
+    if !self.buffers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.buffers, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WirePlannedUdf, rhs: WirePlannedUdf) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.version != rhs.version {return false}
+    if lhs.contentHash != rhs.contentHash {return false}
+    if lhs.order != rhs.order {return false}
+    if lhs.buffers != rhs.buffers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireBufferDeclaration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".BufferDeclaration"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}kind\0\u{1}dtype\0\u{3}extra_shape\0\u{1}use\0\u{1}merge\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.kind) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.dtype) }()
+      case 4: try { try decoder.decodeRepeatedUInt32Field(value: &self.extraShape) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.use) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.merge) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.kind.isEmpty {
+      try visitor.visitSingularStringField(value: self.kind, fieldNumber: 2)
+    }
+    if !self.dtype.isEmpty {
+      try visitor.visitSingularStringField(value: self.dtype, fieldNumber: 3)
+    }
+    if !self.extraShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.extraShape, fieldNumber: 4)
+    }
+    if !self.use.isEmpty {
+      try visitor.visitSingularStringField(value: self.use, fieldNumber: 5)
+    }
+    if !self.merge.isEmpty {
+      try visitor.visitSingularStringField(value: self.merge, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireBufferDeclaration, rhs: WireBufferDeclaration) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.dtype != rhs.dtype {return false}
+    if lhs.extraShape != rhs.extraShape {return false}
+    if lhs.use != rhs.use {return false}
+    if lhs.merge != rhs.merge {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkItem: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkItem"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}plan\0\u{1}partition\0\u{1}attempt\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.plan) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.partition) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.attempt) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.plan != 0 {
+      try visitor.visitSingularUInt32Field(value: self.plan, fieldNumber: 1)
+    }
+    if self.partition != 0 {
+      try visitor.visitSingularUInt32Field(value: self.partition, fieldNumber: 2)
+    }
+    if self.attempt != 0 {
+      try visitor.visitSingularUInt32Field(value: self.attempt, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkItem, rhs: WireWorkItem) -> Bool {
+    if lhs.plan != rhs.plan {return false}
+    if lhs.partition != rhs.partition {return false}
+    if lhs.attempt != rhs.attempt {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkTile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkTile"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{1}tile\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._tile) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._tile {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkTile, rhs: WireWorkTile) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs._tile != rhs._tile {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkClosed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkClosed"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{1}frames\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.frames) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.frames != 0 {
+      try visitor.visitSingularUInt64Field(value: self.frames, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkClosed, rhs: WireWorkClosed) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs.frames != rhs.frames {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkResult"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{3}parameter_generation\0\u{1}sections\0\u{1}frames\0\u{1}seconds\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.parameterGeneration) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.sections) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.frames) }()
+      case 5: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.parameterGeneration != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parameterGeneration, fieldNumber: 2)
+    }
+    if !self.sections.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sections, fieldNumber: 3)
+    }
+    if self.frames != 0 {
+      try visitor.visitSingularUInt64Field(value: self.frames, fieldNumber: 4)
+    }
+    if self.seconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkResult, rhs: WireWorkResult) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs.parameterGeneration != rhs.parameterGeneration {return false}
+    if lhs.sections != rhs.sections {return false}
+    if lhs.frames != rhs.frames {return false}
+    if lhs.seconds != rhs.seconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireResultSection: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ResultSection"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}udf\0\u{3}content_hash\0\u{1}positions\0\u{1}buffers\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.udf) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.contentHash) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.positions) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.buffers) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.udf.isEmpty {
+      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 1)
+    }
+    if self.contentHash != 0 {
+      try visitor.visitSingularFixed64Field(value: self.contentHash, fieldNumber: 2)
+    }
+    if !self.positions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.positions, fieldNumber: 3)
+    }
+    if !self.buffers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.buffers, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireResultSection, rhs: WireResultSection) -> Bool {
+    if lhs.udf != rhs.udf {return false}
+    if lhs.contentHash != rhs.contentHash {return false}
+    if lhs.positions != rhs.positions {return false}
+    if lhs.buffers != rhs.buffers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkFailed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WorkFailed"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{1}udf\0\u{1}message\0\u{3}udf_error\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.udf) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.udfError) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.udf.isEmpty {
+      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 2)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 3)
+    }
+    if self.udfError != false {
+      try visitor.visitSingularBoolField(value: self.udfError, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWorkFailed, rhs: WireWorkFailed) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs.udf != rhs.udf {return false}
+    if lhs.message != rhs.message {return false}
+    if lhs.udfError != rhs.udfError {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAck: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Ack"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireAck, rhs: WireAck) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWithdraw: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Withdraw"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{1}reason\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWithdraw, rhs: WireWithdraw) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWithdrew: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Withdrew"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWithdrew, rhs: WireWithdrew) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAsk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Ask"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{1}frames\0\u{1}closed\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.frames) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.closed) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.frames != 0 {
+      try visitor.visitSingularUInt64Field(value: self.frames, fieldNumber: 2)
+    }
+    if self.closed != false {
+      try visitor.visitSingularBoolField(value: self.closed, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireAsk, rhs: WireAsk) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs.frames != rhs.frames {return false}
+    if lhs.closed != rhs.closed {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireHolding: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Holding"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{3}is_whole\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.isWhole) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._item {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.isWhole != false {
+      try visitor.visitSingularBoolField(value: self.isWhole, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireHolding, rhs: WireHolding) -> Bool {
+    if lhs._item != rhs._item {return false}
+    if lhs.isWhole != rhs.isWhole {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePlanOver: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PlanOver"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}plan\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.plan) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.plan != 0 {
+      try visitor.visitSingularUInt32Field(value: self.plan, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WirePlanOver, rhs: WirePlanOver) -> Bool {
+    if lhs.plan != rhs.plan {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".MergeTask"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}plan\0\u{1}udf\0\u{1}kind\0\u{1}arrays\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.task) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.plan) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.udf) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.kind) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.arrays) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.task != 0 {
+      try visitor.visitSingularUInt64Field(value: self.task, fieldNumber: 1)
+    }
+    if self.plan != 0 {
+      try visitor.visitSingularUInt32Field(value: self.plan, fieldNumber: 2)
+    }
+    if !self.udf.isEmpty {
+      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 3)
+    }
+    if !self.kind.isEmpty {
+      try visitor.visitSingularStringField(value: self.kind, fieldNumber: 4)
+    }
+    if !self.arrays.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.arrays, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireMergeTask, rhs: WireMergeTask) -> Bool {
+    if lhs.task != rhs.task {return false}
+    if lhs.plan != rhs.plan {return false}
+    if lhs.udf != rhs.udf {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.arrays != rhs.arrays {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMergeTaskDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".MergeTaskDone"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}failure\0\u{1}arrays\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.task) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.failure) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.arrays) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.task != 0 {
+      try visitor.visitSingularUInt64Field(value: self.task, fieldNumber: 1)
+    }
+    if !self.failure.isEmpty {
+      try visitor.visitSingularStringField(value: self.failure, fieldNumber: 2)
+    }
+    if !self.arrays.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.arrays, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireMergeTaskDone, rhs: WireMergeTaskDone) -> Bool {
+    if lhs.task != rhs.task {return false}
+    if lhs.failure != rhs.failure {return false}
+    if lhs.arrays != rhs.arrays {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
