@@ -71,6 +71,51 @@ public final class MIBFile: Sendable {
             into: UnsafeMutableRawBufferPointer(rebasing: destination[..<(frames.count * frameBytes)]))
     }
 
+    /// Reads frames, header and pixels of each, to places that are `stride` bytes apart.
+    ///
+    /// - Parameters:
+    ///   - frames: within 0..<``frameCount``.
+    ///   - destination: the place of the first; at least (`frames.count` - 1) × `stride` + ``frameBytes``.
+    ///   - stride: at least ``frameBytes``.
+    public func readFrames(
+        _ frames: Range<Int>, into destination: UnsafeMutableRawPointer, stride: Int
+    ) throws(MIBError) {
+        precondition(frames.lowerBound >= 0 && frames.upperBound <= frameCount, "frames \(frames) of \(frameCount)")
+        precondition(stride >= frameBytes, "places of \(stride) bytes for frames of \(frameBytes)")
+        var next = frames.lowerBound
+        while next < frames.upperBound {
+            let count = min(Self.framesAtOnce, frames.upperBound - next)
+            let first = destination + (next - frames.lowerBound) * stride
+            let isWhole = withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { places in
+                for index in 0..<count {
+                    places[index] = iovec(iov_base: first + index * stride, iov_len: frameBytes)
+                }
+                return preadv(descriptor, places.baseAddress, Int32(count), off_t(next * frameBytes))
+                    == count * frameBytes
+            }
+            // What could not be read at one go is read, or found to be missing, frame by frame.
+            if !isWhole {
+                for index in 0..<count {
+                    try Self.read(
+                        descriptor, path: path, offset: (next + index) * frameBytes,
+                        into: UnsafeMutableRawBufferPointer(start: first + index * stride, count: frameBytes))
+                }
+            }
+            next += count
+        }
+    }
+
+    private static let framesAtOnce = 64
+
+    /// Reads the header of a frame, padding included, into at least `format.dataOffset` bytes.
+    public func readHeader(ofFrame index: Int, into destination: UnsafeMutableRawBufferPointer) throws(MIBError) {
+        precondition((0..<frameCount).contains(index), "frame \(index) of \(frameCount)")
+        precondition(destination.count >= format.dataOffset, "too small a buffer for the header of a frame")
+        try Self.read(
+            descriptor, path: path, offset: index * frameBytes,
+            into: UnsafeMutableRawBufferPointer(rebasing: destination[..<format.dataOffset]))
+    }
+
     /// Reads a frame's pixels as stored (see ``format``) into at least `format.payloadBytes` bytes.
     public func readPixels(ofFrame index: Int, into destination: UnsafeMutableRawBufferPointer) throws(MIBError) {
         precondition((0..<frameCount).contains(index), "frame \(index) of \(frameCount)")
@@ -91,9 +136,7 @@ public final class MIBFile: Sendable {
     public func headerBytes(ofFrame index: Int) throws(MIBError) -> [UInt8] {
         precondition((0..<frameCount).contains(index), "frame \(index) of \(frameCount)")
         var header = [UInt8](repeating: 0, count: format.dataOffset)
-        try Self.filling(&header) { (buffer) throws(MIBError) in
-            try Self.read(descriptor, path: path, offset: index * frameBytes, into: buffer)
-        }
+        try Self.filling(&header) { (buffer) throws(MIBError) in try readHeader(ofFrame: index, into: buffer) }
         return header
     }
 

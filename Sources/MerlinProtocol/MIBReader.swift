@@ -36,6 +36,36 @@ public final class MIBReader {
         }
     }
 
+    /// Reads consecutive frames, none of them a blank one, to places that are `stride` bytes apart.
+    ///
+    /// - Parameters:
+    ///   - frames: within 0..<`set.frameCount`.
+    ///   - destination: the place of the first; at least (`frames.count` - 1) × `stride` + `set.format.messageBytes`.
+    ///   - stride: at least `set.format.messageBytes`.
+    public func readFrames(
+        _ frames: Range<Int>, into destination: UnsafeMutableRawPointer, stride: Int
+    ) throws(MIBError) {
+        var next = frames.lowerBound
+        while next < frames.upperBound {
+            guard let (member, frame) = set.location(ofFrame: next) else {
+                preconditionFailure("frame \(next) is a blank one")
+            }
+            let file = try file(member)
+            let count = min(frames.upperBound - next, set.members[member].frameCount - frame)
+            try file.readFrames(
+                frame..<(frame + count), into: destination + (next - frames.lowerBound) * stride, stride: stride)
+            next += count
+        }
+    }
+
+    /// Reads the header of a frame, padding included, into at least `set.format.dataOffset` bytes. Not for a blank frame.
+    public func readHeader(ofFrame index: Int, into destination: UnsafeMutableRawBufferPointer) throws(MIBError) {
+        guard let (member, frame) = set.location(ofFrame: index) else {
+            preconditionFailure("frame \(index) is a blank one")
+        }
+        try file(member).readHeader(ofFrame: frame, into: destination)
+    }
+
     /// Reads a frame's pixels as stored into at least `set.format.payloadBytes` bytes; 0 for a blank frame.
     public func readPixels(ofFrame index: Int, into destination: UnsafeMutableRawBufferPointer) throws(MIBError) {
         precondition(destination.count >= set.format.payloadBytes, "too small a buffer for the pixels of a frame")

@@ -11,7 +11,8 @@ struct FrameRingTests {
         Tile(
             generation: generation, firstPosition: positions.lowerBound, count: positions.count, partition: 0,
             stride: 100,
-            dataOffset: 20, slot: slot, firstHeader: UnsafeRawPointer(writer.memory(slot).baseAddress! + 15))
+            dataOffset: 20, holder: writer.holder(slot),
+            firstHeader: UnsafeRawPointer(writer.memory(slot).baseAddress! + 15))
     }
 
     @Test("a slot is free, being filled, held, and free again; the one freed last is used next")
@@ -192,7 +193,7 @@ struct FrameRingTests {
                 }
                 let tile = Tile(
                     generation: 1, firstPosition: position, count: 3, partition: 0, stride: 100, dataOffset: 20,
-                    slot: slot!, firstHeader: UnsafeRawPointer(start + 15))
+                    holder: writer.holder(slot!), firstHeader: UnsafeRawPointer(start + 15))
                 writer.publish(tile, holders: queues.count)
                 for queue in queues { #expect(queue.push(.tile(tile))) }
                 position += 3

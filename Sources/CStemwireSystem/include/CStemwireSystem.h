@@ -8,6 +8,8 @@
 int stemwire_eventfd(void);
 /// Names the calling thread (cut to 15 characters), for debuggers and `top -H`.
 void stemwire_name_this_thread(const char *name);
+/// Processors that this process may use: fewer than there are when a scheduler has bound it to some.
+int stemwire_usable_processors(void);
 /// Has the C library keep up to `bytes` of freed memory for the next use, also of large blocks, instead of giving it
 /// back to the system at once. For the whole process.
 void stemwire_keep_freed_memory(size_t bytes);

@@ -50,28 +50,12 @@ public final class FrameRing: Sendable {
             slab != MAP_FAILED
         else { throw SystemError(operation: "reserve \(slabBytes >> 20) MiB for frames") }
         self.configuration = configuration
-        core = .allocate(capacity: 1)
-        core.initialize(
-            to: RingCore(
-                slotBytes: slotBytes, slotCount: slotCount, tilesPerSlot: tilesPerSlot, slab: slab, slabBytes: slabBytes
-            ))
-        for index in 0..<slotCount {
-            (core.pointee.slots + index).initialize(to: RingSlot(index: Int32(index), core: core))
-        }
-        core.pointee.fillFreeList(count: slotCount)
+        core = RingCore.make(
+            slotBytes: slotBytes, slotCount: slotCount, tilesPerSlot: tilesPerSlot, isSpool: false, slab: slab,
+            slabBytes: slabBytes)
     }
 
-    deinit {
-        // A tile still held (say, in a message queue) keeps its memory: better to leak it than to pull it away.
-        guard core.pointee.freeCount.load(ordering: .acquiring) == core.pointee.slotCount.load(ordering: .relaxed)
-        else { return }
-        munmap(core.pointee.slab, core.pointee.slabBytes)
-        core.pointee.slots.deinitialize(count: core.pointee.capacity)
-        core.pointee.slots.deallocate()
-        core.pointee.tiles.deallocate()
-        core.deinitialize(count: 1)
-        core.deallocate()
-    }
+    deinit { RingCore.destroy(core) }
 
     /// Slots, filled or free.
     public var slotCount: Int { core.pointee.slotCount.load(ordering: .relaxed) }
@@ -85,6 +69,9 @@ public final class FrameRing: Sendable {
     /// Tiles that can be in flight at once.
     public var maximumTiles: Int { core.pointee.capacity * core.pointee.tilesPerSlot }
 
+    /// Whether the writer waits for all slots, to cut the ring anew for larger frames.
+    var isToBeEmptied: Bool { core.pointee.isToBeEmptied.load(ordering: .acquiring) }
+
     /// The ring's one writer. To be asked for once at a time: the writer before must be gone.
     public func makeWriter() -> RingWriter {
         precondition(!hasWriter.exchange(true, ordering: .acquiringAndReleasing), "a frame ring has one writer")
@@ -97,19 +84,18 @@ public final class FrameRing: Sendable {
 
     /// Gives up the hold on a tile's slot. Once for every tile event taken from a queue, and every tile looked up.
     public func release(_ tile: Tile) {
-        RingCore.release(core.pointee.slots + tile.slot)
+        tile.release()
     }
 
     /// Adds a hold on the slot of a tile that the caller holds.
     public func retain(_ tile: Tile) {
-        let before = core.pointee.slots[tile.slot].references.wrappingAdd(1, ordering: .relaxed).oldValue
-        precondition(before > 0, "a tile that nobody holds cannot be retained")
+        tile.retain()
     }
 
     /// The pointer that `releaseCallback` takes to give up the hold on a tile's slot. It stays valid while the tile is
     /// held, even if the ring goes first.
     public func releaseHint(_ tile: Tile) -> UnsafeMutableRawPointer {
-        UnsafeMutableRawPointer(core.pointee.slots + tile.slot)
+        tile.releaseHint
     }
 
     /// Releases a tile by its hint; has the form of libzmq's free callback (data, hint). Any thread, never blocks.

@@ -2,7 +2,7 @@ import Glibc
 import StemwireSystem
 import Synchronization
 
-/// A slot's counters, at an address that never changes: the address is the hint of the release callback.
+/// A slot's counters, at an address that never changes: tiles carry it, and it is the hint of the release callback.
 struct RingSlot: ~Copyable {
     /// Holders. 0: free. The writer counts as one while it fills the slot, retention as one after that.
     let references = Atomic<Int32>(0)
@@ -21,7 +21,7 @@ struct RingSlot: ~Copyable {
     }
 }
 
-/// What all users of a ring share: free list, wake-up, memory.
+/// What all users of a ring, or of a spool, share: free list, wake-up, memory.
 ///
 /// The free list is a stack linked through the slots (last freed, first used, so that its memory is still in cache).
 /// Anybody pushes, only the writer pops; so a slot that the writer sees on top cannot be taken and come back
@@ -30,6 +30,8 @@ struct RingCore: ~Copyable {
     let freeTop = Atomic<Int32>(-1)
     let freeCount = Atomic<Int>(0)
     let isWriterWaiting = Atomic<Bool>(false)
+    /// Whether the writer waits for all slots, so that those who keep frames for later should let go of them.
+    let isToBeEmptied = Atomic<Bool>(false)
     let writerWake = CountingSemaphore()
     let slotBytes: Atomic<Int>
     let slotCount: Atomic<Int>
@@ -37,20 +39,51 @@ struct RingCore: ~Copyable {
     let tiles: UnsafeMutablePointer<Tile>
     let tilesPerSlot: Int
     let capacity: Int
+    let isSpool: Bool
     let slab: UnsafeMutableRawPointer
     let slabBytes: Int
 
     init(
-        slotBytes: Int, slotCount: Int, tilesPerSlot: Int, slab: UnsafeMutableRawPointer, slabBytes: Int
+        slotBytes: Int, slotCount: Int, tilesPerSlot: Int, isSpool: Bool, slab: UnsafeMutableRawPointer, slabBytes: Int
     ) {
         self.slotBytes = Atomic(slotBytes)
         self.slotCount = Atomic(slotCount)
         self.tilesPerSlot = tilesPerSlot
         self.capacity = slotCount
+        self.isSpool = isSpool
         self.slab = slab
         self.slabBytes = slabBytes
         slots = .allocate(capacity: slotCount)
         tiles = .allocate(capacity: slotCount * tilesPerSlot)
+    }
+
+    /// All slots free, at an address that stays. `Tile.holder` and the release callback lead back to it.
+    static func make(
+        slotBytes: Int, slotCount: Int, tilesPerSlot: Int, isSpool: Bool, slab: UnsafeMutableRawPointer, slabBytes: Int
+    ) -> UnsafeMutablePointer<RingCore> {
+        let core = UnsafeMutablePointer<RingCore>.allocate(capacity: 1)
+        core.initialize(
+            to: RingCore(
+                slotBytes: slotBytes, slotCount: slotCount, tilesPerSlot: tilesPerSlot, isSpool: isSpool, slab: slab,
+                slabBytes: slabBytes))
+        for index in 0..<slotCount {
+            (core.pointee.slots + index).initialize(to: RingSlot(index: Int32(index), core: core))
+        }
+        core.pointee.fillFreeList(count: slotCount)
+        return core
+    }
+
+    /// Gives back all memory, unless a tile is still held (say, in a message queue): better to leak it than to pull it
+    /// away.
+    static func destroy(_ core: UnsafeMutablePointer<RingCore>) {
+        guard core.pointee.freeCount.load(ordering: .acquiring) == core.pointee.slotCount.load(ordering: .relaxed)
+        else { return }
+        munmap(core.pointee.slab, core.pointee.slabBytes)
+        core.pointee.slots.deinitialize(count: core.pointee.capacity)
+        core.pointee.slots.deallocate()
+        core.pointee.tiles.deallocate()
+        core.deinitialize(count: 1)
+        core.deallocate()
     }
 
     /// Makes all slots free, the first on top.

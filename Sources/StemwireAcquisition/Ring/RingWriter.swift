@@ -32,6 +32,9 @@ public final class RingWriter {
         UnsafeMutableRawBufferPointer(start: core.pointee.slab + slot * slotBytes, count: slotBytes)
     }
 
+    /// The counters of a slot, for its tiles.
+    func holder(_ slot: Int) -> UnsafeMutablePointer<RingSlot> { core.pointee.slots + slot }
+
     /// Takes the slot freed last, else gives up retained slots until one is free; nil if consumers hold all.
     public func takeSlot() -> Int? {
         while true {
@@ -64,7 +67,7 @@ public final class RingWriter {
 
     /// Makes a tile known and gives `holders` holds on its slot, one for each consumer it is about to be handed to.
     public func publish(_ tile: Tile, holders: Int) {
-        let slot = core.pointee.slots + tile.slot
+        let slot = tile.holder
         let count = Int(slot.pointee.tileCount.load(ordering: .relaxed))
         precondition(count < core.pointee.tilesPerSlot, "slot \(tile.slot) has no room for another tile")
         (core.pointee.tiles + tile.slot * core.pointee.tilesPerSlot + count).initialize(to: tile)
@@ -104,11 +107,13 @@ public final class RingWriter {
             == core.pointee.slotCount.load(ordering: .relaxed) - held
     }
 
-    /// Waits until `isQuiet(holding: 0)` may have become true, at most `timeout`.
-    public func waitUntilQuiet(timeout: Duration) {
+    /// Waits until `isQuiet(holding:)` may have become true, at most `timeout`.
+    public func waitUntilQuiet(holding held: Int = 0, timeout: Duration) {
+        core.pointee.isToBeEmptied.store(true, ordering: .releasing)
         core.pointee.isWriterWaiting.store(true, ordering: .sequentiallyConsistent)
-        if !isQuiet(holding: 0) { _ = core.pointee.writerWake.wait(timeout: timeout) }
+        if !isQuiet(holding: held) { _ = core.pointee.writerWake.wait(timeout: timeout) }
         core.pointee.isWriterWaiting.store(false, ordering: .sequentiallyConsistent)
+        core.pointee.isToBeEmptied.store(false, ordering: .releasing)
     }
 
     /// Cuts the memory into slots of at least `slotBytes`. All slots must be free.

@@ -1,7 +1,9 @@
-/// A stack of consecutive frames of one partition, in the ring's own memory, as the detector sent them.
+import Synchronization
+
+/// A stack of consecutive frames of one partition, in the memory of a ring or a spool, as the detector sent them.
 ///
 /// Each frame is its MPX prefix (15 bytes), header (`dataOffset` bytes) and pixels; the next one begins `stride` bytes
-/// later. The memory stays as it is while the slot is held: see `FrameRing.release(_:)`. Nothing checks that it is.
+/// later. The memory stays as it is while the tile's slot is held: see `release()`. Nothing checks that it is.
 public struct Tile: @unchecked Sendable {
     // Unchecked for the pointer: its memory is written before the tile is published and not while the slot is held.
 
@@ -17,8 +19,8 @@ public struct Tile: @unchecked Sendable {
     public let stride: Int
     /// Bytes from a frame's header to its pixels.
     public let dataOffset: Int
-    /// The slot that holds the frames.
-    public let slot: Int
+    /// The slot that holds the frames: the address of its counters, whether it belongs to a ring or a spool.
+    let holder: UnsafeMutablePointer<RingSlot>
     /// The first frame's header (`MQ1`); its MPX prefix lies 15 bytes before.
     public let firstHeader: UnsafeRawPointer
 
@@ -26,8 +28,8 @@ public struct Tile: @unchecked Sendable {
     public static let prefixBytes = 15
 
     init(
-        generation: UInt64, firstPosition: Int, count: Int, partition: Int, stride: Int, dataOffset: Int, slot: Int,
-        firstHeader: UnsafeRawPointer
+        generation: UInt64, firstPosition: Int, count: Int, partition: Int, stride: Int, dataOffset: Int,
+        holder: UnsafeMutablePointer<RingSlot>, firstHeader: UnsafeRawPointer
     ) {
         self.generation = generation
         self.firstPosition = firstPosition
@@ -35,7 +37,7 @@ public struct Tile: @unchecked Sendable {
         self.partition = partition
         self.stride = stride
         self.dataOffset = dataOffset
-        self.slot = slot
+        self.holder = holder
         self.firstHeader = firstHeader
     }
 
@@ -73,7 +75,35 @@ public struct Tile: @unchecked Sendable {
             "positions \(positions) do not lie in the tile's \(self.positions)")
         return Tile(
             generation: generation, firstPosition: positions.lowerBound, count: positions.count, partition: partition,
-            stride: stride, dataOffset: dataOffset, slot: slot,
+            stride: stride, dataOffset: dataOffset, holder: holder,
             firstHeader: firstHeader + (positions.lowerBound - firstPosition) * stride)
     }
+
+    /// The tile with so many more frames, which must lie right behind it.
+    func extended(by frames: Int) -> Tile {
+        Tile(
+            generation: generation, firstPosition: firstPosition, count: count + frames, partition: partition,
+            stride: stride, dataOffset: dataOffset, holder: holder, firstHeader: firstHeader)
+    }
+
+    // MARK: Holding and releasing
+
+    /// The index of the slot in its ring or spool.
+    public var slot: Int { Int(holder.pointee.index) }
+
+    /// Whether the frames lie in a spool, and not in a ring.
+    public var isSpooled: Bool { holder.pointee.core.pointee.isSpool }
+
+    /// Gives up one hold on the tile's slot. Any thread, never blocks, takes no lock.
+    public func release() { RingCore.release(holder) }
+
+    /// Adds a hold on the slot of a tile that the caller holds. Any thread, never blocks.
+    public func retain() {
+        let before = holder.pointee.references.wrappingAdd(1, ordering: .relaxed).oldValue
+        precondition(before > 0, "a tile that nobody holds cannot be retained")
+    }
+
+    /// The pointer that `FrameRing.releaseCallback` takes to give up the hold on the tile's slot. It stays valid while
+    /// the tile is held, even if ring or spool goes first.
+    public var releaseHint: UnsafeMutableRawPointer { UnsafeMutableRawPointer(holder) }
 }

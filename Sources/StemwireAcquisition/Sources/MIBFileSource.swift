@@ -9,14 +9,17 @@ public final class MIBFileSource: Sendable {
     public let set: MIBFileSet
     public let counters = ReceiverCounters()
     private let configuration: SourceConfiguration
+    private let unread: UnreadFrames?
     private let isStopped = Atomic<Bool>(false)
 
     /// - Parameters:
     ///   - set: the files. Frames skipped by its synchronisation offset are not given; frames put first by it are
     ///     missing.
     ///   - configuration: the files tell the number of frames and of the first one; the tracker's are not used.
+    ///   - reading: who reads the pixels.
     public init(
-        set: MIBFileSet, ring: FrameRing, consumers: [TileQueue], configuration: SourceConfiguration = .init()
+        set: MIBFileSet, ring: FrameRing, consumers: [TileQueue], configuration: SourceConfiguration = .init(),
+        reading: PixelReading = .bySource
     ) {
         self.set = set
         self.ring = ring
@@ -30,7 +33,17 @@ public final class MIBFileSource: Sendable {
         configuration.tracker.frameCount = max(1, last - first)
         configuration.tracker.acceptsFramesWithoutHeader = true
         self.configuration = configuration
+        let isLater = reading == .byConsumers && set.format.payloadBytes >= PixelReading.leastBytes
+        unread =
+            isLater
+            ? UnreadFrames(messageBytes: set.format.messageBytes) {
+                let reader = MIBReader(set)
+                return { frames, first, stride in try reader.readFrames(frames, into: first, stride: stride) }
+            } : nil
     }
+
+    /// Why consumers could not read the frames that they read themselves.
+    public var readingFailure: (any Error)? { unread?.failure }
 
     /// Reads all frames. Blocks, also while consumers hold all memory.
     ///
@@ -38,7 +51,7 @@ public final class MIBFileSource: Sendable {
     public func run() throws(MIBError) {
         var feed = Feed(set)
         let runner = FeedRunner(
-            ring: ring, consumers: consumers, configuration: configuration, counters: counters,
+            ring: ring, consumers: consumers, configuration: configuration, counters: counters, unread: unread,
             isStopped: { [self] in isStopped.load(ordering: .acquiring) })
         do {
             try runner.run(&feed)
@@ -59,17 +72,25 @@ public final class MIBFileSource: Sendable {
         let headerText: [UInt8]?
         let frameCount: Int
         let messageBytes: Int
+        let headerBytes: Int
 
         init(_ set: MIBFileSet) {
             reader = MIBReader(set)
             headerText = set.acquisitionHeader?.text
             frameCount = set.frameCount
             messageBytes = set.format.messageBytes
+            headerBytes = set.format.dataOffset
         }
 
         mutating func write(frame index: Int, into destination: UnsafeMutableRawBufferPointer) throws -> Bool {
             guard reader.set.location(ofFrame: index) != nil else { return false }
             try reader.readFrames(index..<index + 1, into: destination)
+            return true
+        }
+
+        mutating func writeHeader(frame index: Int, into destination: UnsafeMutableRawBufferPointer) throws -> Bool {
+            guard reader.set.location(ofFrame: index) != nil else { return false }
+            try reader.readHeader(ofFrame: index, into: destination)
             return true
         }
     }

@@ -15,16 +15,19 @@ public final class MemorySource: Sendable {
     public let counters = ReceiverCounters()
     private let configuration: SourceConfiguration
     private let fill: @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) -> Void
+    private let messageBytes: Int
+    private let unread: UnreadFrames?
     private let isStopped = Atomic<Bool>(false)
 
     /// Frames made when they are needed.
     ///
     /// - Parameters:
     ///   - pixelType: `U08`, `U16`, `U32` or `U64`.
+    ///   - reading: on whose threads the frames are made.
     ///   - fill: writes the pixels of the frame at flat nav index `frame`, row-major, big-endian.
     public init(
         navShape: NavShape, sigShape: SigShape, pixelType: PixelType, ring: FrameRing, consumers: [TileQueue],
-        configuration: SourceConfiguration = .init(),
+        configuration: SourceConfiguration = .init(), reading: PixelReading = .bySource,
         fill: @escaping @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) -> Void
     ) {
         precondition(
@@ -41,6 +44,22 @@ public final class MemorySource: Sendable {
         configuration.tracker.firstSequence = .number(1)
         configuration.tracker.frameCount = navShape.size
         self.configuration = configuration
+        let payloadBytes = sigShape.pixelCount * (Self.bytes(pixelType) ?? 1)
+        messageBytes = FrameText.dataOffset + payloadBytes
+        let isLater = reading == .byConsumers && payloadBytes >= PixelReading.leastBytes
+        unread =
+            isLater
+            ? UnreadFrames(messageBytes: messageBytes) {
+                let text = FrameText(sigShape, pixelType)
+                return { frames, first, stride in
+                    for frame in frames {
+                        let message = first + (frame - frames.lowerBound) * stride
+                        let header = UnsafeMutableRawBufferPointer(start: message, count: FrameText.dataOffset)
+                        text.write(frame: frame, into: header)
+                        fill(frame, UnsafeMutableRawBufferPointer(start: message + header.count, count: payloadBytes))
+                    }
+                }
+            } : nil
     }
 
     /// Frames of an array.
@@ -77,7 +96,7 @@ public final class MemorySource: Sendable {
     public func run() {
         var feed = Feed(source: self)
         let runner = FeedRunner(
-            ring: ring, consumers: consumers, configuration: configuration, counters: counters,
+            ring: ring, consumers: consumers, configuration: configuration, counters: counters, unread: unread,
             isStopped: { [self] in isStopped.load(ordering: .acquiring) })
         do { try runner.run(&feed) } catch { preconditionFailure("frames in memory cannot fail: \(error)") }
     }
@@ -85,6 +104,16 @@ public final class MemorySource: Sendable {
     /// Ends `run()` within 100 ms.
     public func stop() {
         isStopped.store(true, ordering: .releasing)
+    }
+
+    /// As `PixelReading.ring(format:framesPerPartition:consumers:)`, for frames of an array.
+    public static func ring(
+        sigShape: SigShape, pixelType: PixelType, framesPerPartition: Int?, consumers: Int
+    ) -> FrameRing.Configuration? {
+        let payloadBytes = sigShape.pixelCount * (bytes(pixelType) ?? 1)
+        return PixelReading.ring(
+            messageBytes: FrameText.dataOffset + payloadBytes, payloadBytes: payloadBytes,
+            framesPerPartition: framesPerPartition, consumers: consumers)
     }
 
     private static func bytes(_ type: PixelType) -> Int? {
@@ -98,36 +127,72 @@ public final class MemorySource: Sendable {
     }
 
     private struct Feed: FrameFeed {
-        static let dataOffset = 384
-        let source: MemorySource
         let headerText: [UInt8]?
         let frameCount: Int
         let messageBytes: Int
+        var headerBytes: Int { FrameText.dataOffset }
+        private let source: MemorySource
+        private let text: FrameText
 
         init(source: MemorySource) {
             self.source = source
+            text = FrameText(source.sigShape, source.pixelType)
             frameCount = source.navShape.size
-            messageBytes = Self.dataOffset + source.sigShape.pixelCount * (MemorySource.bytes(source.pixelType) ?? 1)
+            messageBytes = source.messageBytes
             headerText = Array(
                 "HDR,\t\r\nFrames in Acquisition (Number):\t\(frameCount)\r\nFrames per Trigger (Number):\t\(frameCount)\r\nEnd\t"
                     .utf8)
         }
 
         mutating func write(frame index: Int, into destination: UnsafeMutableRawBufferPointer) -> Bool {
-            let text =
-                "MQ1,\(Self.padded(index + 1, 6)),\(Self.padded(Self.dataOffset, 5)),01,"
-                + "\(Self.padded(source.sigShape.width, 4)),\(Self.padded(source.sigShape.height, 4)),"
-                + "\(source.pixelType.rawValue),   1x1,01,"
-            let header = UnsafeMutableRawBufferPointer(rebasing: destination[..<Self.dataOffset])
-            header.initializeMemory(as: UInt8.self, repeating: 0)
-            header.copyBytes(from: text.utf8)
-            source.fill(index, UnsafeMutableRawBufferPointer(rebasing: destination[Self.dataOffset...]))
+            text.write(frame: index, into: destination)
+            source.fill(index, UnsafeMutableRawBufferPointer(rebasing: destination[headerBytes...]))
             return true
         }
 
-        private static func padded(_ number: Int, _ width: Int) -> String {
-            let digits = String(number)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        mutating func writeHeader(frame index: Int, into destination: UnsafeMutableRawBufferPointer) -> Bool {
+            text.write(frame: index, into: destination)
+            return true
         }
+    }
+}
+
+/// The frame header of processed data in memory.
+private struct FrameText {
+    static let dataOffset = 384
+    /// Up to the frame's number, of which it has room for the digits; and what follows them.
+    private static let mark = Array("MQ1,".utf8)
+    private let rest: [UInt8]
+
+    init(_ sigShape: SigShape, _ pixelType: PixelType) {
+        rest = Array(
+            (",\(Self.padded(Self.dataOffset, 5)),01,\(Self.padded(sigShape.width, 4)),"
+                + "\(Self.padded(sigShape.height, 4)),\(pixelType.rawValue),   1x1,01,").utf8)
+    }
+
+    /// Writes the header of the frame with index `frame`.
+    func write(frame: Int, into destination: UnsafeMutableRawBufferPointer) {
+        let header = UnsafeMutableRawBufferPointer(rebasing: destination[..<Self.dataOffset])
+        var number = frame + 1
+        var digits = 6
+        var limit = 1_000_000
+        while number >= limit {
+            digits += 1
+            limit *= 10
+        }
+        header.copyBytes(from: Self.mark)
+        for place in (0..<digits).reversed() {
+            header[Self.mark.count + place] = UInt8(ascii: "0") + UInt8(number % 10)
+            number /= 10
+        }
+        let start = Self.mark.count + digits
+        UnsafeMutableRawBufferPointer(rebasing: header[start...]).copyBytes(from: rest)
+        UnsafeMutableRawBufferPointer(rebasing: header[(start + rest.count)...])
+            .initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    private static func padded(_ number: Int, _ width: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 }

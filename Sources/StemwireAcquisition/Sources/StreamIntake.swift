@@ -10,6 +10,8 @@ final class StreamIntake {
     let consumers: [TileQueue]
     let configuration: SourceConfiguration
     let counters: ReceiverCounters
+    /// Given to consumers with the start of an acquisition.
+    let unread: UnreadFrames?
     /// Asked while the source waits for memory or for a consumer: true gives up waiting.
     let isStopped: () -> Bool
     var tracker: FrameTracker
@@ -60,12 +62,13 @@ final class StreamIntake {
 
     init(
         writer: RingWriter, consumers: [TileQueue], configuration: SourceConfiguration, counters: ReceiverCounters,
-        tracker: FrameTracker? = nil, isStopped: @escaping () -> Bool
+        tracker: FrameTracker? = nil, unread: UnreadFrames? = nil, isStopped: @escaping () -> Bool
     ) {
         self.writer = writer
         self.consumers = consumers
         self.configuration = configuration
         self.counters = counters
+        self.unread = unread
         self.isStopped = isStopped
         self.tracker = tracker ?? FrameTracker(configuration.tracker)
         parser = MPXStreamParser(limits: .init(maxMessageBytes: min(64 << 20, writer.maximumMessageBytes)))
@@ -121,6 +124,15 @@ final class StreamIntake {
         }
         mustTurn = false
         return true
+    }
+
+    /// Hands on what has come, and waits until consumers hold nothing of it any more, or the source is stopped.
+    func letConsumersCatchUp() {
+        guard turn(atLeast: needed) else { return }
+        while !writer.isQuiet(holding: 1), !isStopped() {
+            writer.waitUntilQuiet(holding: 1, timeout: .milliseconds(20))
+        }
+        tracker.resumed(at: .now)
     }
 
     private let dropSlot = -1
@@ -324,7 +336,8 @@ final class StreamIntake {
         let tile = Tile(
             generation: generation, firstPosition: open.firstPosition, count: open.count,
             partition: open.firstPosition / partitionLength, stride: open.stride, dataOffset: dataOffset,
-            slot: slot, firstHeader: UnsafeRawPointer(memory.baseAddress! + open.offset + MPXPrefix.byteCount))
+            holder: writer.holder(slot),
+            firstHeader: UnsafeRawPointer(memory.baseAddress! + open.offset + MPXPrefix.byteCount))
         writer.publish(tile, holders: consumers.count)
         for consumer in consumers { push(.tile(tile), to: consumer) }
         // The frame that ended this tile may be one by itself, which is still to find room.
@@ -361,7 +374,7 @@ final class StreamIntake {
         let description = AcquisitionDescription(
             id: id, generation: start.generation, scan: start.scan, format: start.format,
             framesPerPartition: partitionLength, header: start.header, firstSequenceNumber: start.firstSequenceNumber,
-            startedAt: WallClock.now, warnings: start.warnings, navShapeError: start.navShapeError)
+            startedAt: WallClock.now, warnings: start.warnings, navShapeError: start.navShapeError, unread: unread)
         for consumer in consumers { push(.started(description), to: consumer) }
     }
 

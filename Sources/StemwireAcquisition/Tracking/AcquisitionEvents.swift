@@ -56,11 +56,13 @@ public struct AcquisitionDescription: Sendable {
     public let warnings: [String]
     /// Set when no nav shape could be found, and frames are given as one line instead.
     public let navShapeError: NavShapeError?
+    /// Set when tiles come without pixels: `TileReader` reads them. Nil for all sources but those asked for such tiles.
+    public let unread: UnreadFrames?
 
     public init(
         id: AcquisitionID, generation: UInt64, scan: ResolvedScan, format: FrameFormat, framesPerPartition: Int,
         header: AcquisitionHeader?, firstSequenceNumber: Int, startedAt: Double, warnings: [String] = [],
-        navShapeError: NavShapeError? = nil
+        navShapeError: NavShapeError? = nil, unread: UnreadFrames? = nil
     ) {
         self.id = id
         self.generation = generation
@@ -72,6 +74,7 @@ public struct AcquisitionDescription: Sendable {
         self.startedAt = startedAt
         self.warnings = warnings
         self.navShapeError = navShapeError
+        self.unread = unread
     }
 
     public var geometry: ScanGeometry { scan.geometry }
