@@ -5,7 +5,7 @@ import Logging
 @main
 struct Bench {
     static let usage = """
-        usage: tools/bench/run [--pairs N] [receive] [formats] [tiles] [memory] [allocations] [simulator] [latency] [kernels]
+        usage: tools/bench/run [--pairs N] [receive] [formats] [tiles] [memory] [allocations] [simulator] [latency] [kernels] [dispatch]
         Without names, all are run. Absolute figures do not travel to another machine, ratios do.
         """
 
@@ -45,7 +45,7 @@ struct Bench {
 
 /// The groups of figures that can be asked for.
 enum Benchmark: String, CaseIterable {
-    case receive, formats, tiles, memory, allocations, simulator, latency, kernels
+    case receive, formats, tiles, memory, allocations, simulator, latency, kernels, dispatch
 
     /// - Parameter pairs: how often the things compared are run, in turn.
     func run(pairs: Int) async throws -> [Row] {
@@ -55,6 +55,7 @@ enum Benchmark: String, CaseIterable {
         case .tiles: try await TileBenchmark().run(pairs: pairs)
         case .memory: try await MemoryBenchmark.run()
         case .allocations: try await AllocationBenchmark.run()
+        case .dispatch: DispatchBenchmark.run(pairs: pairs)
         case .kernels: try await KernelBenchmark.run(pairs: pairs)
         case .latency: try await LatencyBenchmark.run()
         case .simulator: try await SimulatorBenchmark.run(pairs: pairs)

@@ -9,7 +9,7 @@ enum KernelBenchmark {
     private static let framesAtOnce = 7
 
     static func run(pairs: Int) async throws -> [Row] {
-        try kernels(pairs) + decoders(pairs) + fused(pairs)
+        try kernels(pairs) + decoders(pairs) + ProductBenchmark.run(pairs: pairs) + fused(pairs)
     }
 
     private static func kernels(_ pairs: Int) throws -> [Row] {

@@ -1,6 +1,7 @@
 #ifndef C_BENCH_H
 #define C_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,11 @@ void bench_end_silent_subscriber(void *subscriber);
 
 // Reads `count` bytes, a multiple of 128, and adds them up as 64-bit words: what memory can give to one thread.
 uint64_t bench_read_memory(const void *bytes, size_t count);
+
+// sums[frame, mask] = Σ over pixels of frames[frame, pixel] · masks[mask, pixel] by OpenBLAS on this thread. False, and
+// nothing done, where it is not installed (Debian's libopenblas0).
+bool bench_multiply_by_openblas(const float *frames, size_t frame_count, const float *masks, size_t mask_count,
+                                size_t pixels, float *sums);
 
 // Seconds of a clock that does not jump.
 double bench_now(void);
