@@ -75,13 +75,17 @@ struct BlockViews {
     }
 
     private func converted(_ tile: FrameTile) -> FrameTile {
-        guard let encoding = tile.encoding else { preconditionFailure("a conversion from \(tile.dtype) was planned") }
         let count = tile.count * tile.pixelCount
         let pixels = scratch.float32(count)
-        let stack = PixelStack(
-            base: tile.base, stride: tile.frameStride, frameCount: tile.count, pixelCount: tile.pixelCount,
-            encoding: encoding)
-        scratch.kernels.convertToFloat(stack, into: UnsafeMutableBufferPointer(start: pixels, count: count))
+        let target = UnsafeMutableBufferPointer(start: pixels, count: count)
+        if let encoding = tile.encoding {
+            let stack = PixelStack(
+                base: tile.base, stride: tile.frameStride, frameCount: tile.count, pixelCount: tile.pixelCount,
+                encoding: encoding)
+            scratch.kernels.convertToFloat(stack, into: target)
+        } else {
+            tile.roundReals(into: target)
+        }
         return FrameTile(
             positions: positions, dtype: .float32, pixelCount: tile.pixelCount,
             frameStride: tile.pixelCount * DType.float32.byteCount, base: pixels, encoding: nil)

@@ -40,7 +40,10 @@ public struct Coverage: Sendable, Hashable {
 
     public subscript(position: Int) -> PositionState { PositionState(rawValue: states[position])! }
 
-    /// The generation of parameters that processed the position; nil when it is not processed.
+    /// The newest generation of parameters that the position's results agree with; nil when it is not processed.
+    ///
+    /// That is the generation they were made with, or a later one that changed nothing about them. A seam between two
+    /// generations is where results differ in their parameters.
     public func generation(at position: Int) -> UInt32? {
         guard self[position] == .processed else { return nil }
         return generations?[position] ?? firstGeneration
@@ -52,7 +55,8 @@ public struct Coverage: Sendable, Hashable {
     /// The frames at these positions are recorded. Changes positions that were missing or received.
     public mutating func markRecorded(_ positions: Range<Int>) { raise(positions, to: .recorded) }
 
-    /// The frames at these positions are in the results of this generation. A failed position is redeemed by it.
+    /// The frames at these positions are in the results, which agree with the parameters of this generation. A failed
+    /// position is redeemed by it.
     public mutating func markProcessed(_ positions: Range<Int>, generation: UInt32) {
         if generation != firstGeneration && generations == nil {
             generations = Array(repeating: firstGeneration, count: size)
@@ -60,6 +64,14 @@ public struct Coverage: Sendable, Hashable {
         for position in positions {
             change(position, to: .processed)
             generations?[position] = generation
+        }
+    }
+
+    /// The frames at these positions are not in the results any more: other parameters are in force. Changes only
+    /// positions that were processed; their frames have been placed.
+    public mutating func markOutdated(_ positions: Range<Int>) {
+        for position in positions where states[position] == PositionState.processed.rawValue {
+            change(position, to: .received)
         }
     }
 

@@ -21,9 +21,14 @@ class LaneUDF {
     func process(_ tile: FrameTile, _ state: PartitionState) throws { preconditionFailure("overridden") }
     func process(_ frames: FramePartition, _ state: PartitionState) throws { preconditionFailure("overridden") }
 
+    /// What can be done with these frames together with the work of other UDFs, and must be done next; nil when the
+    /// UDF processes them itself.
+    func work(on frames: Range<Int>, _ state: PartitionState) throws -> PixelWork? { nil }
+
     static func make(_ planned: PlannedUDF, index: Int) throws(UDFError) -> LaneUDF {
         do {
             // The order is the precedence of tile, frame and partition.
+            if let udf = planned.udf as? any PixelWorkUDF { return try makeWorkLane(udf, planned, index) }
             if let udf = planned.udf as? any TileUDF { return try makeTileLane(udf, planned, index) }
             if let udf = planned.udf as? any FrameUDF { return try makeFrameLane(udf, planned, index) }
             if let udf = planned.udf as? any PartitionUDF { return try makePartitionLane(udf, planned, index) }
@@ -31,6 +36,12 @@ class LaneUDF {
             throw UDFError(.processing, udf: planned.id, "its task data cannot be made: \(error)", cause: error)
         }
         preconditionFailure("a plan has no UDF without a process method")
+    }
+
+    private static func makeWorkLane(
+        _ udf: some PixelWorkUDF, _ planned: PlannedUDF, _ index: Int
+    ) throws -> LaneUDF {
+        try WorkLane(udf, planned, index)
     }
 
     private static func makeTileLane(_ udf: some TileUDF, _ planned: PlannedUDF, _ index: Int) throws -> LaneUDF {
@@ -76,10 +87,17 @@ private class TypedLane<Function: UDF>: LaneUDF {
     }
 }
 
-private final class TileLane<Function: TileUDF>: TypedLane<Function> {
+private class TileLane<Function: TileUDF>: TypedLane<Function> {
     override func process(_ tile: FrameTile, _ state: PartitionState) throws {
         use(state, tile.positions)
         try udf.process(tile, context)
+    }
+}
+
+private final class WorkLane<Function: PixelWorkUDF>: TileLane<Function> {
+    override func work(on frames: Range<Int>, _ state: PartitionState) throws -> PixelWork? {
+        use(state, frames)
+        return try udf.work(on: frames, context)
     }
 }
 

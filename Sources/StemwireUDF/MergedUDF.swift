@@ -1,12 +1,20 @@
 import StemwireKernels
 
 /// One UDF's results in a merger.
+///
+/// Rows of nav buffers may be of several generations of parameters, one row at a time; buffers of the other kinds hold
+/// what was made with the present parameters.
 struct MergedUDF: Sendable {
-    let planned: PlannedUDF
-    /// The positions that are in it.
-    private(set) var processed: PositionSet
+    private(set) var planned: PlannedUDF
+    /// The positions that are in it with the present parameters.
+    private(set) var current: PositionSet
+    /// Those that have rows in nav buffers, of any parameters.
+    private var rows: PositionSet
+    /// Those that were in it with the present or with earlier parameters.
+    private var seen: PositionSet
+    private var epochs: ParameterEpochs
     private(set) var version: UInt64 = 0
-    private let declarations: [BufferDeclaration]
+    private var declarations: [BufferDeclaration]
     /// In the order of `declarations`; of buffers of other kinds than nav only as long as there is no tree.
     private var arrays: [ResultArray]
     private var hasArrays = false
@@ -17,20 +25,71 @@ struct MergedUDF: Sendable {
     private var newest = -1
     private var channelsOfVersion: (version: UInt64, channels: [ResultChannel])?
 
-    init(_ planned: PlannedUDF) {
+    /// - Parameter generation: The run's first generation of parameters.
+    init(_ planned: PlannedUDF, generation: UInt32) {
         self.planned = planned
         let meta = planned.meta
-        processed = PositionSet(size: meta.positionCount)
+        current = PositionSet(size: meta.positionCount)
+        (rows, seen) = (current, current)
         partitions = PositionSet(size: meta.partitionCount)
+        epochs = ParameterEpochs(generation)
         declarations = planned.mergedDeclarations
-        arrays = declarations.map { declaration in
-            var array = ResultArray(zeros: declaration.dtype, shape: declaration.shape(meta))
-            if declaration.kind == .nav { declaration.fillMissing(&array) }
-            return array
+        arrays = declarations.map { $0.emptyArray(meta) }
+        tree = Self.makeTree(planned, declarations)
+    }
+
+    private static func makeTree(
+        _ planned: PlannedUDF, _ declarations: [BufferDeclaration]
+    ) -> PairwiseTree<[ResultArray]>? {
+        planned.order == .fixedTree && declarations.contains(where: { $0.kind != .nav })
+            ? PairwiseTree(leafCount: planned.meta.partitionCount) : nil
+    }
+
+    /// Whether something is added up over positions, which one can therefore not be replaced in.
+    private var hasReductions: Bool { declarations.contains { $0.kind != .nav } }
+
+    /// Whether it has results that are kept row by row.
+    private var hasRows: Bool { !hasReductions || declarations.contains { $0.kind == .nav } }
+
+    /// The positions that are in all of its results.
+    var processed: PositionSet { hasReductions ? current : rows }
+
+    /// The positions that were in it with earlier parameters, and are not with the present ones.
+    var outdated: PositionSet { seen.subtracting(current) }
+
+    func hasOutdated(in positions: Range<Int>) -> Bool {
+        hasSeam && seen.ranges(in: positions).contains { current.count(in: $0) < $0.count }
+    }
+
+    /// Whether parameters have been changed.
+    var hasSeam: Bool { epochs.count > 1 }
+
+    /// The newest generation that a processed position agrees with; nil for the present one.
+    func lastGeneration(at position: Int) -> UInt32? {
+        current.contains(position) ? nil : epochs.lastGeneration(at: position)
+    }
+
+    /// Takes other parameters, or the same ones: then nothing changes.
+    mutating func adopt(_ next: PlannedUDF, generation: UInt32) {
+        guard !next.hasSameParameters(as: planned) else { return }
+        let meta = next.meta
+        let layout = next.mergedDeclarations
+        let keepsRows = layout.filter { $0.kind == .nav } == declarations.filter { $0.kind == .nav }
+        epochs.begin(generation, positionCount: meta.positionCount, keepsRows: keepsRows)
+        let empty = PositionSet(size: meta.positionCount)
+        arrays = layout.map { declaration in
+            guard keepsRows, declaration.kind == .nav,
+                let index = declarations.firstIndex(of: declaration)
+            else { return declaration.emptyArray(meta) }
+            return arrays[index]
         }
-        if planned.order == .fixedTree && declarations.contains(where: { $0.kind != .nav }) {
-            tree = PairwiseTree(leafCount: meta.partitionCount)
-        }
+        if !keepsRows { rows = empty }
+        current = empty
+        partitions = PositionSet(size: meta.partitionCount)
+        (hasArrays, newest) = (false, -1)
+        (planned, declarations) = (next, layout)
+        tree = Self.makeTree(next, layout)
+        version += 1
     }
 
     enum Novelty {
@@ -39,21 +98,55 @@ struct MergedUDF: Sendable {
         case known
         /// Some of it is in the results already.
         case overlapping
+        /// It was made with parameters that have been changed since.
+        case outdated
     }
 
-    func novelty(_ part: PartitionResult.Part, partition: Int) -> Novelty {
+    func novelty(_ part: PartitionResult.Part, partition: Int, generation: UInt32) -> Novelty {
+        guard epochs.isCurrent(generation) else { return .outdated }
         let count = part.positions.reduce(0) { $0 + $1.count }
-        let present = part.positions.reduce(0) { $0 + processed.count(in: $1) }
+        let present = part.positions.reduce(0) { $0 + current.count(in: $1) }
         if present == count { return .known }
         return present == 0 && (planned.canFlush || !partitions.contains(partition)) ? .new : .overlapping
+    }
+
+    /// Takes the rows of a part that was made with earlier parameters, where there are no newer ones.
+    ///
+    /// - Returns: Whether there were such rows.
+    mutating func mergeOutdated(_ part: PartitionResult.Part, generation: UInt32) -> Bool {
+        for run in part.positions { seen.insert(run) }
+        guard hasRows, let epoch = epochs.index(ofRowsMadeWith: generation) else { return false }
+        var isUseful = false
+        for run in part.positions {
+            var rest = run
+            while !rest.isEmpty {
+                let first = rest.first { lacksRow(at: $0, ofEpoch: epoch) } ?? rest.upperBound
+                let end = (first..<rest.upperBound).first { !lacksRow(at: $0, ofEpoch: epoch) } ?? rest.upperBound
+                rest = end..<rest.upperBound
+                guard first < end else { continue }
+                take(first..<end, of: part)
+                epochs.mark(first..<end, index: epoch)
+                isUseful = true
+            }
+        }
+        if isUseful { version += 1 }
+        return isUseful
+    }
+
+    /// Whether a position has no row, or an older one than of this epoch.
+    private func lacksRow(at position: Int, ofEpoch epoch: Int) -> Bool {
+        !rows.contains(position) || epochs.index(at: position) < epoch
+    }
+
+    private mutating func take(_ run: Range<Int>, of part: PartitionResult.Part) {
+        for index in declarations.indices where declarations[index].kind == .nav { assignRows(run, of: part, index) }
+        rows.insert(run)
     }
 
     /// Merges a part that is new.
     mutating func merge(_ part: PartitionResult.Part, partition: Int) throws(UDFError) {
         let last = part.rows.upperBound - 1
-        for index in declarations.indices where declarations[index].kind == .nav {
-            assignRows(of: part, index)
-        }
+        for run in part.positions { take(run, of: part) }
         if var tree = tree.take() {
             defer { self.tree = tree }
             // The rows of nav buffers have gone to their places.
@@ -63,13 +156,13 @@ struct MergedUDF: Sendable {
             }
             try tree.insert(reduced, at: partition) { destination, source throws(UDFError) in
                 // Leaves are ordered by position, so the right one is the newer.
-                try combine(&destination, source, sourceIsNewer: true, partition)
+                try planned.combine(&destination, source, sourceIsNewer: true, partition)
             }
         } else if hasArrays {
             var merged = arrays
             arrays = []
             defer { arrays = merged }
-            try combine(&merged, part.buffers, sourceIsNewer: last > newest, partition)
+            try planned.combine(&merged, part.buffers, sourceIsNewer: last > newest, partition)
         } else {
             for index in declarations.indices where declarations[index].kind != .nav {
                 arrays[index] = part.buffers[index]
@@ -78,7 +171,11 @@ struct MergedUDF: Sendable {
         }
         newest = max(newest, last)
         partitions.insert(partition..<partition + 1)
-        for run in part.positions { processed.insert(run) }
+        for run in part.positions {
+            current.insert(run)
+            seen.insert(run)
+            epochs.markCurrent(run)
+        }
         version += 1
     }
 
@@ -94,7 +191,7 @@ struct MergedUDF: Sendable {
             let merged = try merged()
             for (declaration, array) in zip(declarations, merged) { arraysByName[declaration.name] = array }
             if planned.declarations.contains(where: { $0.use == .resultOnly }) {
-                let computed = try computeResults(merged)
+                let computed = try planned.computeResults(merged, processed: processed)
                 arraysByName.merge(computed.arrays) { _, new in new }
                 valid = computed.valid
             }
@@ -103,81 +200,51 @@ struct MergedUDF: Sendable {
         }
         let channels = planned.declarations.filter(\.isChannel).compactMap { declaration -> ResultChannel? in
             guard let array = arraysByName[declaration.name] else { return nil }
+            let isNav = declaration.kind == .nav
+            // Rows that were filled while processing stay, whatever has become of the reductions beside them.
+            let filled = declaration.isMerged ? rows : processed
             return ResultChannel(
                 udf: planned.id, name: declaration.name, kind: declaration.kind, array: array,
-                valid: declaration.kind == .nav ? valid[declaration.name] ?? processed : nil, version: version)
+                valid: isNav ? valid[declaration.name] ?? filled : nil, version: version,
+                generation: epochs.generation, outdated: isNav ? outdated(in: valid[declaration.name] ?? filled) : nil)
         }
         channelsOfVersion = (version, channels)
         return (channels, failure)
     }
 
+    private func outdated(in valid: PositionSet) -> PositionSet? {
+        guard hasSeam, case let older = valid.subtracting(current), !older.isEmpty else { return nil }
+        return older
+    }
+
     private func merged() throws(UDFError) -> [ResultArray] {
         guard let tree else { return arrays }
         let root = try tree.root { destination, source throws(UDFError) in
-            try combine(&destination, source, sourceIsNewer: true, nil)
+            try planned.combine(&destination, source, sourceIsNewer: true, nil)
         }
         guard let root else { return arrays }
         return declarations.indices.map { declarations[$0].kind == .nav ? arrays[$0] : root[$0] }
     }
 
-    private func computeResults(
-        _ merged: [ResultArray]
-    ) throws(UDFError) -> (arrays: [String: ResultArray], valid: [String: PositionSet]) {
-        let resultOnly = planned.declarations.filter { $0.use == .resultOnly }
-        let results = resultOnly.map { declaration in
-            var array = ResultArray(zeros: declaration.dtype, shape: declaration.shape(planned.meta))
-            if declaration.kind == .nav { declaration.fillMissing(&array) }
-            return array
-        }
-        let all = 0..<planned.meta.positionCount
-        let context = ResultsContext(
-            meta: planned.meta, processed: processed,
-            merged: UDFBuffers(declarations, merged, planned.meta, positions: all, isWritable: false),
-            results: UDFBuffers(resultOnly, results, planned.meta, positions: all, isWritable: true))
-        do {
-            try planned.udf.computeResults(context)
-        } catch {
-            throw UDFError(.results, udf: planned.id, "its results cannot be computed: \(error)", cause: error)
-        }
-        let names = resultOnly.map(\.name)
-        return (Dictionary(uniqueKeysWithValues: zip(names, results)), context.valid)
-    }
-
-    /// Merges the buffers of kind sig and single.
-    private func combine(
-        _ destination: inout [ResultArray], _ source: [ResultArray], sourceIsNewer: Bool, _ partition: Int?
-    ) throws(UDFError) {
-        if declarations.contains(where: { $0.merge == .custom }) {
-            for index in declarations.indices where declarations[index].kind != .nav {
-                destination[index].makeUnique()
-            }
-            let positions = 0..<0
-            do {
-                try planned.udf.merge(
-                    into: UDFBuffers(declarations, destination, planned.meta, positions: positions, isWritable: true),
-                    from: UDFBuffers(declarations, source, planned.meta, positions: positions, isWritable: false))
-            } catch {
-                throw UDFError(.merging, udf: planned.id, partition: partition, "\(error)", cause: error)
-            }
-        }
-        for (index, declaration) in declarations.enumerated() where declaration.kind != .nav {
-            declaration.merge(&destination[index], source[index], sourceIsNewer: sourceIsNewer)
-        }
-    }
-
-    private mutating func assignRows(of part: PartitionResult.Part, _ index: Int) {
+    private mutating func assignRows(_ run: Range<Int>, of part: PartitionResult.Part, _ index: Int) {
         let rowBytes = declarations[index].elementsPerRow(planned.meta) * declarations[index].dtype.byteCount
+        let first = (run.lowerBound - part.rows.lowerBound) * rowBytes
         part.buffers[index].withUnsafeBytes { source in
             arrays[index].withUnsafeMutableBytes { destination in
-                for run in part.positions {
-                    let first = (run.lowerBound - part.rows.lowerBound) * rowBytes
-                    UnsafeMutableRawBufferPointer(
-                        rebasing: destination[run.lowerBound * rowBytes..<run.upperBound * rowBytes]
-                    ).copyMemory(
-                        from: UnsafeRawBufferPointer(rebasing: source[first..<first + run.count * rowBytes]))
-                }
+                UnsafeMutableRawBufferPointer(
+                    rebasing: destination[run.lowerBound * rowBytes..<run.upperBound * rowBytes]
+                ).copyMemory(from: UnsafeRawBufferPointer(rebasing: source[first..<first + run.count * rowBytes]))
             }
         }
+    }
+}
+
+extension BufferDeclaration {
+    /// The merged buffer before anything is in it.
+    func emptyArray(_ meta: UDFMeta) -> ResultArray {
+        var array = ResultArray(zeros: dtype, shape: shape(meta))
+        if kind == .nav { fillMissing(&array) }
+        return array
     }
 }
 

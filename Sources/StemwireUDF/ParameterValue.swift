@@ -40,6 +40,12 @@ public enum ParameterValue: Sendable, Hashable {
         return json.filter { $0 != "\"" }
     }
 
+    /// The named values with hashes of the data they name in their places.
+    func replacing(_ contents: [String: UInt64]) -> ParameterValue {
+        guard case .object(let values) = self, !contents.isEmpty else { return self }
+        return .object(values.merging(contents.mapValues { .text("content " + String($0, radix: 16)) }) { $1 })
+    }
+
     private static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {

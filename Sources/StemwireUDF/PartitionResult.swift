@@ -13,7 +13,7 @@ public struct PartitionResult: Sendable, Equatable {
 
     /// What one UDF made.
     public struct Part: Sendable, Equatable {
-        /// The UDF's index in the plan.
+        /// The UDF's index in the plan of the whole run.
         public let udf: Int
         /// The scan positions that went into it, as ranges, rising and never touching each other.
         public let positions: [Range<Int>]
@@ -73,7 +73,9 @@ extension PartitionResult {
     /// The result as it travels: what is in it, and the buffers one after the other, UDF by UDF.
     public func flattened(_ plan: RunPlan) -> (sections: [Section], payloads: [ResultArray]) {
         let sections = parts.map { part in
-            let planned = plan.udfs[part.udf]
+            guard let planned = plan.udfs.first(where: { $0.index == part.udf }) else {
+                preconditionFailure("a result of another plan")
+            }
             let headers = zip(planned.mergedDeclarations, part.buffers).map { declaration, buffer in
                 BufferHeader(name: declaration.name, dtype: buffer.dtype, shape: buffer.shape)
             }
@@ -86,6 +88,8 @@ extension PartitionResult {
     /// Takes a result that travelled. Everything is checked against the plan before memory is taken for it.
     ///
     /// - Parameters:
+    ///   - plan: The one it was made with, which the work was handed out under: the run's present plan may be a later one
+    ///     of other layout.
     ///   - payloads: The bytes of the buffers, section by section, in native (little-endian) byte order. They are copied.
     /// - Throws: `UDFError` with the code `badResult` when the result is not one of this plan's.
     public init(
@@ -140,7 +144,7 @@ extension PartitionResult {
                     throw fault("buffer \(header.name): \(error)")
                 }
             }
-            parts.append(Part(udf: index, positions: section.positions, buffers: buffers))
+            parts.append(Part(udf: planned.index, positions: section.positions, buffers: buffers))
         }
         guard rest.isEmpty else {
             throw UDFError(.badResult, partition: partition, "\(rest.count) buffers belong to no UDF")

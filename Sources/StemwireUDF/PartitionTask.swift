@@ -123,17 +123,23 @@ public final class PartitionTask {
     }
 
     private func take(_ base: UnsafeRawPointer, stride: Int, _ run: Range<Int>) throws(UDFError) {
-        let depth = lane.plan.blockDepth
+        let depth = lane.blockDepth
         var position = run.lowerBound
         while position < run.upperBound {
-            // Blocks end where tiles do, so that a tile of an undisturbed scan is one block and need not be copied.
-            let border = positions.lowerBound + ((position - positions.lowerBound) / depth + 1) * depth
-            let block = position..<min(border, run.upperBound)
+            // Blocks end where windows do, so that a window of an undisturbed scan is one block and need not be copied.
+            let before = windows.isEmpty ? 0 : (position - positions.lowerBound) % depth
+            let block = position..<min(position + depth - before, run.upperBound)
             var views = BlockViews(
                 received: base + (position - run.lowerBound) * stride, stride: stride, positions: block, lane)
+            lane.works.removeAll(keepingCapacity: true)
             for udf in lane.udfs where !udf.needsWindow {
-                try process(&views, udf)
+                if let work = try work(on: block, udf) {
+                    lane.works.append(work)
+                } else {
+                    try process(&views, udf)
+                }
             }
+            try doWorks(&views)
             received.insert(local(block))
             pending.insert(local(block))
             for index in windows.indices {
@@ -145,6 +151,23 @@ public final class PartitionTask {
             whole?.add(views.decoded(), lane)
             position = block.upperBound
         }
+    }
+
+    private func work(on frames: Range<Int>, _ udf: LaneUDF) throws(UDFError) -> PixelWork? {
+        let state = try state(of: udf)
+        do {
+            return try udf.work(on: frames, state)
+        } catch {
+            throw fault(udf, error, frames)
+        }
+    }
+
+    /// Does what has been asked for in one pass over the frames.
+    private func doWorks(_ views: inout BlockViews) throws(UDFError) {
+        guard !lane.works.isEmpty else { return }
+        let tile = views.tile(.stack, prefersUndecoded: lane.prefersUndecoded)
+        guard let stack = try? tile.stack() else { preconditionFailure("work on pixels of \(tile.dtype)") }
+        lane.works.withUnsafeBufferPointer { lane.scratch.kernels.perform($0, on: stack) }
     }
 
     private func run(_ users: [Int], _ views: inout BlockViews) throws(UDFError) {
@@ -201,7 +224,8 @@ public final class PartitionTask {
                 throw failure
             }
             let rows = PartitionResult.Part.rows(of: done)
-            parts.append(PartitionResult.Part(udf: udf.index, positions: done, buffers: state.results(rows: rows)))
+            parts.append(
+                PartitionResult.Part(udf: udf.planned.index, positions: done, buffers: state.results(rows: rows)))
             states[udf.index] = nil
         }
         pending = PositionSet(size: positions.count)

@@ -12,4 +12,22 @@ extension PositionSet {
         }
         return bytes
     }
+
+    /// Reads the form that `bitmap` has.
+    ///
+    /// - Returns: nil when there are not exactly the bytes for `size` positions, or an unused bit is set.
+    package init?(bitmap: UnsafeRawBufferPointer, size: Int) {
+        guard size >= 0, bitmap.count == (size + 7) / 8 else { return nil }
+        if size % 8 != 0, let last = bitmap.last, last >> UInt8(size % 8) != 0 { return nil }
+        self.init(size: size)
+        for (index, byte) in bitmap.enumerated() {
+            var rest = byte
+            while rest != 0 {
+                let first = rest.trailingZeroBitCount
+                let count = (~(rest >> UInt8(first))).trailingZeroBitCount
+                insert(index * 8 + first..<index * 8 + first + count)
+                rest &= first + count < 8 ? UInt8.max << UInt8(first + count) : 0
+            }
+        }
+    }
 }

@@ -53,12 +53,20 @@ public struct PositionSet: Sendable, Hashable {
     }
 
     /// The positions in both sets.
-    public func intersection(_ other: PositionSet) -> PositionSet {
+    public func intersection(_ other: PositionSet) -> PositionSet { combined(with: other) { $0 & $1 } }
+
+    /// The positions of this set that are not in the other.
+    public func subtracting(_ other: PositionSet) -> PositionSet { combined(with: other) { $0 & ~$1 } }
+
+    /// The positions that are in one of the sets, or in both.
+    public func union(_ other: PositionSet) -> PositionSet { combined(with: other) { $0 | $1 } }
+
+    private func combined(with other: PositionSet, _ body: (UInt64, UInt64) -> UInt64) -> PositionSet {
         precondition(size == other.size)
         var result = self
         result.count = 0
         for index in words.indices {
-            result.words[index] &= other.words[index]
+            result.words[index] = body(words[index], other.words[index])
             result.count += result.words[index].nonzeroBitCount
         }
         return result

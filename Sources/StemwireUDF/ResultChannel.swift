@@ -12,6 +12,12 @@ public struct ResultChannel: Sendable, Equatable {
     public let valid: PositionSet?
     /// Rises when the channel has changed; 0 before anything is in it.
     public let version: UInt64
+    /// The generation since which the UDF has its present parameters. Channels of kind sig and single are made with
+    /// these alone.
+    public let generation: UInt32
+    /// Of nav channels the positions whose rows were made with earlier parameters; nil when there are none, and for the
+    /// other kinds.
+    public let outdated: PositionSet?
 
     /// `udf.name`, as in file names.
     public var key: String { "\(udf).\(name)" }

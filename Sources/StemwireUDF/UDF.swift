@@ -60,6 +60,14 @@ public protocol UDF: TaskDataProvider {
     /// Which freedom the engine has with the order of frames and partitions.
     var order: MergeOrder { get }
 
+    /// Whether all frames must be processed by one process, that of the server, since it keeps something there: a file.
+    var needsOneProcess: Bool { get }
+
+    /// Hashes of data that a parameter only names, such as a file's, by the parameter. Each takes the place of its
+    /// parameter's value in the content hash: machines agree on the same data under another path, and do not agree on
+    /// other data under the same one.
+    var contents: [String: UInt64] { get }
+
     /// Called on fresh buffers (all zero; lowest or highest value where the merge is maximum or minimum).
     func preprocess(_ context: Context) throws
 
@@ -125,6 +133,8 @@ extension UDF {
     public var input: InputType { .native }
     public var preferredTileDepth: Int { 1 }
     public var order: MergeOrder { .automatic }
+    public var needsOneProcess: Bool { false }
+    public var contents: [String: UInt64] { [:] }
     public func preprocess(_ context: Context) throws {}
     public func postprocess(_ context: Context) throws {}
 

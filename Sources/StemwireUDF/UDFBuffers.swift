@@ -144,6 +144,9 @@ public final class ResultsContext {
     /// The acquisition.
     public let meta: UDFMeta
     /// The scan positions that are in the merged buffers.
+    ///
+    /// After a change of parameters: when there are buffers of kind sig or single, those of the present parameters, since
+    /// these buffers started anew; otherwise all that have rows, whatever the parameters were.
     public let processed: PositionSet
     /// The merged buffers, exported and private, to be read: nav rows of all scan positions.
     public let merged: UDFBuffers

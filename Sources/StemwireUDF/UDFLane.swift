@@ -19,24 +19,32 @@ public final class UDFLane {
     let scratch = BlockScratch()
     /// Whether the frames need not be decoded for the UDFs that can do without.
     let prefersUndecoded: Bool
+    /// The frames that are worked on at once.
+    let blockDepth: Int
+    /// What is to be done in one pass over a block; kept for its memory.
+    var works: [PixelWork] = []
     private var windowPool: [Int: [AlignedStorage]] = [:]
 
     /// - Parameter decoder: Decodes the frames of the acquisition: a `FrameDecoder`, or a `NativeStackDecoder`.
     /// - Throws: `UDFError` when the decoder's frames are not those of the plan, or a UDF cannot make its task data.
     public init(_ plan: RunPlan, decoder: some StackDecoder) throws(UDFError) {
-        let expected = plan.meta.sigShape.pixelCount * plan.meta.inputDType.byteCount
-        guard decoder.dtype == plan.meta.inputDType, decoder.imageBytes == expected else {
+        let expected = plan.meta.sigShape.pixelCount * plan.sourceDType.byteCount
+        guard decoder.dtype == plan.sourceDType, decoder.imageBytes == expected else {
             throw UDFError(
                 .badRequest,
                 "the decoder gives frames of \(decoder.dtype) with \(decoder.imageBytes) bytes; the run is planned for "
-                    + "\(plan.meta.inputDType) with \(expected) bytes")
+                    + "\(plan.sourceDType) with \(expected) bytes")
         }
         var udfs: [LaneUDF] = []
         for (index, planned) in plan.udfs.enumerated() { udfs.append(try LaneUDF.make(planned, index: index)) }
         self.plan = plan
-        self.decoder = decoder
+        self.decoder = plan.frames.corrector.map { CorrectedDecoder(decoder, $0) } ?? decoder
         self.udfs = udfs
         prefersUndecoded = plan.udfs.allSatisfy { $0.udf.input == .stack && !$0.needsWindow }
+        // What is not decoded need not fit into a cache.
+        let isUndecoded =
+            prefersUndecoded && self.decoder.undecodedStack(frames: scratch.native(1), stride: 0, count: 0) != nil
+        blockDepth = isUndecoded ? max(plan.blockDepth, PixelKernels.framesAtOnce) : plan.blockDepth
     }
 
     /// Begins the work on a partition. Several may be in progress on a lane.

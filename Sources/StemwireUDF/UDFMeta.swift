@@ -7,8 +7,8 @@ public struct UDFMeta: Sendable, Equatable {
     public let navShape: [Int]
     /// The detector image (y, x).
     public let sigShape: SigShape
-    /// The type of the pixels before any conversion a UDF asks for.
-    public let inputDType: DType
+    /// The type of the pixels before any conversion a UDF asks for; corrected ones are floating-point numbers.
+    public internal(set) var inputDType: DType
     /// The size of all partitions but the last.
     public let framesPerPartition: Int
     /// The scan positions to work on; nil for all.

@@ -8,6 +8,17 @@ public struct UDFRegistry: Sendable {
         public let parameters: [ParameterListing]
         let make: @Sendable (UDFRequest, UDFMeta) throws(UDFError) -> (udf: any UDF, parameters: ParameterValue)
 
+        /// A UDF without parameters that is made from more than its type.
+        init(name: String, make: @escaping @Sendable (UDFMeta) throws(UDFError) -> any UDF) {
+            self.name = name
+            version = 1
+            parameters = []
+            self.make = { request, meta throws(UDFError) in
+                _ = try FunctionUDF.decodeParameters(request.parameters, id: request.id)
+                return (try make(meta), .object([:]))
+            }
+        }
+
         init<Function: UDF>(_ type: Function.Type) {
             name = Function.name
             version = Function.version
@@ -35,12 +46,16 @@ public struct UDFRegistry: Sendable {
     ///
     /// - Throws: `UDFError` when its name is taken, or is not made of letters, digits, `_`, `-` and `.`.
     public mutating func add<Function: UDF>(_ type: Function.Type) throws(UDFError) {
-        guard !Function.name.isEmpty, Function.name.utf8.allSatisfy(isNameByte) else {
+        try add(Entry(type))
+    }
+
+    mutating func add(_ entry: Entry) throws(UDFError) {
+        guard !entry.name.isEmpty, entry.name.utf8.allSatisfy(isNameByte) else {
             throw UDFError(
-                .badDeclaration, "the UDF name \"\(Function.name)\" is not made of letters, digits, '_', '-' and '.'")
+                .badDeclaration, "the UDF name \"\(entry.name)\" is not made of letters, digits, '_', '-' and '.'")
         }
-        guard entriesByName.updateValue(Entry(type), forKey: Function.name) == nil else {
-            throw UDFError(.badDeclaration, udf: Function.name, "there are two UDFs of this name")
+        guard entriesByName.updateValue(entry, forKey: entry.name) == nil else {
+            throw UDFError(.badDeclaration, udf: entry.name, "there are two UDFs of this name")
         }
     }
 

@@ -8,6 +8,8 @@ public struct UDFRequest: Sendable, Equatable {
     public var parameters: [String: ParameterValue]
     /// Values for each scan position that the UDF needs: arrays of shape nav + extra.
     public var auxiliary: [String: ResultArray]
+    /// What is computed, in place of a UDF of the registry; nil for that. See `function(_:shape:_:)`.
+    public internal(set) var function: FrameFunction?
 
     /// - Parameter id: The UDF's name when nil.
     public init(

@@ -192,7 +192,9 @@ struct EngineTests {
         try merger.merge(try task.finish())
         let mean = try merger.require("float-mean", "mean").elements(as: Float.self)
         for index in 0..<6 { #expect(abs(mean[index] - (pixels[index] + pixels[index + 18]) / 2) < 1e-5) }
-        #expect(message { _ = try RunPlan([UDFRequest(name: "sum")], meta: meta) }.contains("only on counts"))
+        let countsOnly = try registry.adding(CountsOnly.self)
+        let request = UDFRequest(name: "counts-only")
+        #expect(message { _ = try RunPlan([request], registry: countsOnly, meta: meta) }.hasSuffix("only on counts"))
     }
 
     @Test func auxiliaryDataComeWithTheirFrames() throws {

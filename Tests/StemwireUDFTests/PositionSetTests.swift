@@ -45,6 +45,10 @@ struct PositionSetTests {
         let third = PositionSet((0..<100).map { $0 % 3 == 0 })
         #expect(even.intersection(third) == PositionSet((0..<100).map { $0 % 6 == 0 }))
         #expect(even.intersection(third).count == 17)
+        #expect(even.subtracting(third) == PositionSet((0..<100).map { $0 % 2 == 0 && $0 % 3 != 0 }))
+        #expect(even.subtracting(third).count == 33 && even.subtracting(even).isEmpty)
+        #expect(even.union(third) == PositionSet((0..<100).map { $0 % 2 == 0 || $0 % 3 == 0 }))
+        #expect(even.union(third).count == 67)
     }
 }
 

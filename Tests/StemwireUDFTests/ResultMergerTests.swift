@@ -102,6 +102,22 @@ struct ResultMergerTests {
         #expect(merger.failures.isEmpty)
     }
 
+    @Test func whatIsKnownOfAResultIsLeftAsItIs() throws {
+        // A worker was lost before it had finished a partition, and another one has done it again.
+        let lost = try UDFLane(plan, decoder: scan.decoder).begin(partition: 1)
+        try scan.feed(lost, 8..<16)
+        var merger = ResultMerger(plan)
+        try merger.merge(try #require(try lost.flush()))
+        let before = merger.versions
+        #expect(merger.coverage.count(.processed) == 0)
+        #expect(try merger.merge(try result(1)) == .merged)
+        #expect(merger.versions["sum"] == before["sum"] && merger.versions["float-mean"] == 1)
+        #expect(merger.coverage.ranges(.processed) == [8..<16])
+        #expect(try merger.merge(try lost.finish()) == .duplicate)
+        let sum = scan.frames[0].indices.map { pixel in (8..<16).reduce(0) { $0 + scan.frames[$1][pixel] } }
+        #expect(merger.array("sum")?.counts == sum)
+    }
+
     @Test func unprocessedPositionsAreNaNOrZero() throws {
         var merger = ResultMerger(plan)
         let empty = merger.channels()

@@ -59,12 +59,22 @@ class OfflineJob:
 
 
 @dataclass(frozen=True)
+class CorrectionFiles:
+    """Images (y, x) as .npy files; `excluded` is a mask."""
+
+    dark: Path | None = None
+    gain: Path | None = None
+    excluded: Path | None = None
+
+
+@dataclass(frozen=True)
 class UDFJob:
     """Run one of `libertem_udfs` on a data set."""
 
     header_path: Path
     name: str
     mask_path: Path
+    corrections: CorrectionFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -212,14 +222,23 @@ def run_udf(job: UDFJob) -> dict[str, NDArray[Any]]:
     from libertem.api import Context
     from libertem.executor.inline import InlineJobExecutor
 
-    from libertem_udfs import make_udf, region_of_interest
+    from libertem_udfs import make_udf, region_of_interest, results_of
 
     context = Context(executor=InlineJobExecutor())
     dataset = _load(context, job.header_path)
-    udf = make_udf(job.name, tuple(dataset.shape.sig), job.mask_path)
+    udf = make_udf(job.name, dataset, job.mask_path)
     roi = region_of_interest(job.name, tuple(dataset.shape.nav))
-    results = context.run_udf(dataset=dataset, udf=udf, roi=roi)
-    return {name: np.array(result.raw_data if roi is not None else result.data) for name, result in results.items()}
+    results = context.run_udf(dataset=dataset, udf=udf, roi=roi, corrections=_corrections(job.corrections))
+    return results_of(job.name, results, dataset, job.mask_path, roi)
+
+
+def _corrections(files: CorrectionFiles | None) -> Any:
+    from libertem.io.corrections import CorrectionSet
+
+    if files is None:
+        return None
+    images = [None if path is None else np.load(path) for path in (files.dark, files.gain, files.excluded)]
+    return CorrectionSet(dark=images[0], gain=images[1], excluded_pixels=images[2])
 
 
 def _load(context: Any, header_path: Path) -> Any:

@@ -22,7 +22,7 @@ import StemwireKernels
 /// are central differences, one-sided at the edges of the scan, as `numpy.gradient`; they are NaN where a neighbour
 /// that they need is not processed, or the scan has no second row or column. The definitions are those of LiberTEM's
 /// `CoMUDF`.
-public struct CentreOfMassUDF: TileUDF {
+public struct CentreOfMassUDF: PixelWorkUDF {
     public static let name = "com"
     public static let parameterHelp = [
         "cy": "row of the centre in pixels; default: height div 2",
@@ -78,7 +78,6 @@ public struct CentreOfMassUDF: TileUDF {
     let parameters: Parameters
     let centre: (y: Double, x: Double)
     private let mask: RunLengthMask
-    private let kernels = PixelKernels()
     private let isExact: Bool
     private let dtype: DType
 
@@ -118,35 +117,21 @@ public struct CentreOfMassUDF: TileUDF {
     }
 
     public func process(_ tile: FrameTile, _ context: Context) throws {
-        guard isExact else { return try addReals(tile, context) }
-        let moments = try context.buffer("moments", as: UInt64.self)
-        let stack = try tile.stack()
-        moments.withMemoryRebound(to: PixelMoments.self) { kernels.moments(stack, over: mask, into: $0) }
+        if try isWorkDone(on: tile, context) { return }
+        let moments = try context.buffer("moments", as: Double.self)
+        let ranges = mask.pixelRanges
+        for index in 0..<tile.count {
+            let sums = try RealSums.moments(tile[index], ranges, width: context.meta.sigShape.width)
+            moments[3 * index] = sums.all
+            moments[3 * index + 1] = sums.y
+            moments[3 * index + 2] = sums.x
+        }
     }
 
-    private func addReals(_ tile: FrameTile, _ context: Context) throws {
-        let moments = try context.buffer("moments", as: Double.self)
-        let width = context.meta.sigShape.width
-        try withUnsafeTemporaryAllocation(of: Double.self, capacity: width) { row in
-            guard let pixels = row.baseAddress else { return }
-            for index in 0..<tile.count {
-                var sums = (all: 0.0, y: 0.0, x: 0.0)
-                for range in mask.pixelRanges {
-                    try tile[index].copyPixels(range, to: pixels)
-                    let first = range.lowerBound % width
-                    var sum = 0.0
-                    for offset in 0..<range.count {
-                        sum += pixels[offset]
-                        sums.x += Double(first + offset) * pixels[offset]
-                    }
-                    sums.all += sum
-                    sums.y += Double(range.lowerBound / width) * sum
-                }
-                moments[3 * index] = sums.all
-                moments[3 * index + 1] = sums.y
-                moments[3 * index + 2] = sums.x
-            }
-        }
+    func work(on frames: Range<Int>, _ context: Context) throws -> PixelWork? {
+        guard isExact else { return nil }
+        let moments = try context.bytes("moments").assumingMemoryBound(to: PixelMoments.self)
+        return .moments(over: mask, into: moments)
     }
 
     public func computeResults(_ context: ResultsContext) throws {

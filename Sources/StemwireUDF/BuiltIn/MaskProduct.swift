@@ -8,20 +8,19 @@ import StemwireKernels
 struct MaskProduct: Sendable {
     /// Pixels whose products are added up as `float32`; what they sum to is added up as `float64`. Part of the result.
     private static let blockPixels = 2048
-    /// Tiles of so many frames pay off for masks that do not stay in the second-level cache.
-    private static let worthwhileFrames = 16
+    /// Tiles of so many frames pay off for masks that do not stay in the second-level cache: masks then come from memory
+    /// at half the rate at which they are worked on.
+    private static let worthwhileFrames = 8
 
-    /// [mask, pixel].
-    private enum Weights {
-        case float32([Float])
-        case float64([Double])
+    /// The blocks in which some mask is not zero.
+    private enum Blocks {
+        case float32([(pixels: Range<Int>, masks: PackedMasks<Float>)])
+        case float64([(pixels: Range<Int>, masks: PackedMasks<Double>)])
     }
 
     let maskCount: Int
-    private let pixelCount: Int
-    private let weights: Weights
-    /// The blocks in which some mask is not zero.
-    private let blocks: [Range<Int>]
+    private let blocks: Blocks
+    private let maskBytes: Int
     private let dtype: DType
     private let kernels = PixelKernels()
 
@@ -33,108 +32,81 @@ struct MaskProduct: Sendable {
         let pixelCount = meta.sigShape.pixelCount
         precondition(weights.count == maskCount * pixelCount)
         self.maskCount = maskCount
-        self.pixelCount = pixelCount
         dtype = meta.inputDType
-        self.weights = isDouble ? .float64(weights) : .float32(weights.map { Float($0) })
+        maskBytes = weights.count * (isDouble ? DType.float64 : .float32).byteCount
         let all = stride(from: 0, to: pixelCount, by: Self.blockPixels).map {
             $0..<min($0 + Self.blockPixels, pixelCount)
         }
-        blocks = all.filter { block in
-            (0..<maskCount).contains { mask in
-                weights[mask * pixelCount + block.lowerBound..<mask * pixelCount + block.upperBound].contains {
-                    $0 != 0
+        blocks = weights.withUnsafeBufferPointer { weights in
+            let used = all.filter { block in
+                (0..<maskCount).contains { mask in
+                    let first = mask * pixelCount
+                    return (block.lowerBound..<block.upperBound).contains { weights[first + $0] != 0 }
                 }
             }
+            func packed<Element>(_ block: Range<Int>, _ convert: (Double) -> Element) -> PackedMasks<Element> {
+                PackedMasks(maskCount: maskCount, pixelCount: block.count) { mask, pixel in
+                    convert(weights[mask * pixelCount + block.lowerBound + pixel])
+                }
+            }
+            return isDouble
+                ? .float64(used.map { ($0, packed($0) { $0 }) }) : .float32(used.map { ($0, packed($0) { Float($0) }) })
         }
     }
 
     /// The form in which it takes pixels.
     var input: InputType {
-        guard case .float32 = weights else { return .native }
+        guard case .float32 = blocks else { return .native }
         return PixelEncoding(dtype: dtype) != nil ? .stack : dtype == .float32 ? .float32 : .native
     }
 
-    var preferredTileDepth: Int {
-        let bytes =
-            switch weights {
-            case .float32(let values): values.count * DType.float32.byteCount
-            case .float64(let values): values.count * DType.float64.byteCount
-            }
-        return bytes > RunPlan.blockBytes ? Self.worthwhileFrames : 1
-    }
+    var preferredTileDepth: Int { maskBytes > RunPlan.blockBytes ? Self.worthwhileFrames : 1 }
 
     /// sums[frame, mask] = Σ over pixels of the frame's pixel · the mask's.
     func multiply(_ tile: FrameTile, into sums: UnsafeMutableBufferPointer<Double>) throws {
         let used = UnsafeMutableBufferPointer(rebasing: sums[..<(tile.count * maskCount)])
         used.update(repeating: 0)
-        switch weights {
-        case .float32(let weights): try multiply(tile, weights, used)
-        case .float64(let weights): try multiply(tile, weights, used)
-        }
-    }
-
-    private func multiply(
-        _ tile: FrameTile, _ weights: [Float], _ sums: UnsafeMutableBufferPointer<Double>
-    ) throws {
-        if tile.dtype == .float32 {
+        switch blocks {
+        case .float32(let blocks) where tile.encoding != nil:
+            let stack = try tile.stack()
+            for (pixels, masks) in blocks { kernels.addProducts(stack.pixels(pixels), masks, to: used) }
+        case .float32(let blocks) where tile.dtype == .float32:
             let base = tile.base.assumingMemoryBound(to: Float.self)
-            forEachBlock(weights) { block, masks in
+            for (pixels, masks) in blocks {
                 let frames = RowMatrix(
-                    base: base + block.lowerBound, stride: tile.frameStride / DType.float32.byteCount,
-                    rowCount: tile.count, columnCount: block.count)
-                kernels.addProducts(frames, masks, to: sums)
+                    base: base + pixels.lowerBound, stride: tile.frameStride / DType.float32.byteCount,
+                    rowCount: tile.count, columnCount: pixels.count)
+                kernels.addProducts(frames, masks, to: used)
             }
-            return
-        }
-        let isCount = tile.encoding != nil
-        try withUnsafeTemporaryAllocation(of: Float.self, capacity: tile.count * Self.blockPixels) { pixels in
-            try withUnsafeTemporaryAllocation(of: Double.self, capacity: isCount ? 0 : Self.blockPixels) { doubles in
-                guard let start = pixels.baseAddress else { return }
-                try forEachBlock(weights) { block, masks in
-                    if isCount {
-                        kernels.convertToFloat(try tile.stack().pixels(block), into: pixels)
-                    } else if let numbers = doubles.baseAddress {
-                        for index in 0..<tile.count {
-                            try tile[index].copyPixels(block, to: numbers)
-                            for pixel in 0..<block.count { start[index * block.count + pixel] = Float(numbers[pixel]) }
-                        }
-                    }
+        case .float32(let blocks):
+            try withUnsafeTemporaryAllocation(of: Float.self, capacity: tile.count * Self.blockPixels) { rounded in
+                try forEach(blocks, of: tile) { frames, masks in
+                    guard let start = rounded.baseAddress else { return }
+                    for index in 0..<frames.rowCount * frames.columnCount { start[index] = Float(frames.base[index]) }
                     let frames = RowMatrix(
-                        base: UnsafePointer(start), stride: block.count, rowCount: tile.count,
-                        columnCount: block.count)
-                    kernels.addProducts(frames, masks, to: sums)
+                        base: UnsafePointer(start), stride: frames.stride, rowCount: frames.rowCount,
+                        columnCount: frames.columnCount)
+                    kernels.addProducts(frames, masks, to: used)
                 }
             }
+        case .float64(let blocks):
+            try forEach(blocks, of: tile) { frames, masks in kernels.addProducts(frames, masks, to: used) }
         }
     }
 
-    private func multiply(
-        _ tile: FrameTile, _ weights: [Double], _ sums: UnsafeMutableBufferPointer<Double>
+    /// Goes through the blocks with their pixels as `float64`.
+    private func forEach<Masks>(
+        _ blocks: [(pixels: Range<Int>, masks: Masks)], of tile: FrameTile, _ body: (RowMatrix<Double>, Masks) -> Void
     ) throws {
-        try withUnsafeTemporaryAllocation(of: Double.self, capacity: tile.count * Self.blockPixels) { pixels in
-            guard let start = pixels.baseAddress else { return }
-            try forEachBlock(weights) { block, masks in
+        try withUnsafeTemporaryAllocation(of: Double.self, capacity: tile.count * Self.blockPixels) { numbers in
+            guard let start = numbers.baseAddress else { return }
+            for (pixels, masks) in blocks {
                 for index in 0..<tile.count {
-                    try tile[index].copyPixels(block, to: start + index * block.count)
+                    try tile[index].copyPixels(pixels, to: start + index * pixels.count)
                 }
                 let frames = RowMatrix(
-                    base: UnsafePointer(start), stride: block.count, rowCount: tile.count, columnCount: block.count)
-                kernels.addProducts(frames, masks, to: sums)
-            }
-        }
-    }
-
-    private func forEachBlock<Element>(
-        _ weights: [Element], _ body: (Range<Int>, RowMatrix<Element>) throws -> Void
-    ) rethrows {
-        try weights.withUnsafeBufferPointer { weights in
-            guard let base = weights.baseAddress else { return }
-            for block in blocks {
-                try body(
-                    block,
-                    RowMatrix(
-                        base: base + block.lowerBound, stride: pixelCount, rowCount: maskCount,
-                        columnCount: block.count))
+                    base: UnsafePointer(start), stride: pixels.count, rowCount: tile.count, columnCount: pixels.count)
+                body(frames, masks)
             }
         }
     }

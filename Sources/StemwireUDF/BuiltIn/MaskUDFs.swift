@@ -1,25 +1,34 @@
 import StemwireKernels
 
 /// A UDF that adds up the pixels of one binary mask, for each frame.
-protocol MaskUDF: TileUDF {
+protocol MaskUDF: PixelWorkUDF {
     var mask: RunLengthMask { get }
-    var kernels: PixelKernels { get }
+    /// Whether the pixels are counts.
+    var isExact: Bool { get }
 }
 
 extension MaskUDF {
-    public var input: InputType { .stack }
+    public var input: InputType { isExact ? .stack : .native }
 
-    public func declareBuffers(_ meta: UDFMeta) -> [BufferDeclaration] { [.nav("intensity", .uint64)] }
+    public func declareBuffers(_ meta: UDFMeta) -> [BufferDeclaration] {
+        [.nav("intensity", isExact ? .uint64 : .float64)]
+    }
 
     public func process(_ tile: FrameTile, _ context: Context) throws {
-        kernels.maskedSums(try tile.stack(), mask, into: try context.buffer("intensity", as: UInt64.self))
+        if try isWorkDone(on: tile, context) { return }
+        try RealSums.sum(tile, mask.pixelRanges, into: try context.buffer("intensity", as: Double.self))
+    }
+
+    func work(on frames: Range<Int>, _ context: Context) throws -> PixelWork? {
+        guard isExact else { return nil }
+        return .maskedSums(mask, into: try context.buffer("intensity", as: UInt64.self))
     }
 }
 
 /// `disk`: the sum over a disk, for each frame: the virtual bright field.
 ///
 /// A pixel counts when its centre, at whole-numbered coordinates, is not farther than `r` from (cy, cx).
-/// Channel `intensity` (nav, `uint64`): exact.
+/// Channel `intensity` (nav): of counts `uint64`, exact; of floating-point pixels `float64`.
 public struct DiskUDF: MaskUDF {
     public static let name = "disk"
     public static let parameterHelp = [
@@ -46,9 +55,11 @@ public struct DiskUDF: MaskUDF {
     }
 
     let mask: RunLengthMask
-    let kernels = PixelKernels()
+    let isExact: Bool
 
     public init(parameters: Parameters, meta: UDFMeta) throws {
+        try checkRealPixels(meta)
+        isExact = meta.hasCounts
         let (cy, cx) = try checkedCentre(parameters.cy, parameters.cx, meta)
         let radius = parameters.r ?? 0.3 * meta.halfSide
         guard radius >= 0 else { throw UDFFailure("r: \(radius) is no radius") }
@@ -59,7 +70,7 @@ public struct DiskUDF: MaskUDF {
 /// `ring`: the sum over a ring, for each frame: the virtual annular dark field.
 ///
 /// A pixel counts when its centre, at whole-numbered coordinates, is not farther than `ro` from (cy, cx), but farther than
-/// `ri`. Channel `intensity` (nav, `uint64`): exact.
+/// `ri`. Channel `intensity` (nav): of counts `uint64`, exact; of floating-point pixels `float64`.
 public struct RingUDF: MaskUDF {
     public static let name = "ring"
     public static let parameterHelp = [
@@ -90,9 +101,11 @@ public struct RingUDF: MaskUDF {
     }
 
     let mask: RunLengthMask
-    let kernels = PixelKernels()
+    let isExact: Bool
 
     public init(parameters: Parameters, meta: UDFMeta) throws {
+        try checkRealPixels(meta)
+        isExact = meta.hasCounts
         let (cy, cx) = try checkedCentre(parameters.cy, parameters.cx, meta)
         let outer = parameters.ro ?? meta.halfSide
         let inner = parameters.ri ?? 0.8 * outer
@@ -105,7 +118,7 @@ public struct RingUDF: MaskUDF {
 
 /// `point`: one detector pixel, for each frame.
 ///
-/// Channel `intensity` (nav, `uint64`): exact.
+/// Channel `intensity` (nav): of counts `uint64`, exact; of floating-point pixels `float64`.
 public struct PointUDF: MaskUDF {
     public static let name = "point"
     public static let parameterHelp = [
@@ -127,9 +140,11 @@ public struct PointUDF: MaskUDF {
     }
 
     let mask: RunLengthMask
-    let kernels = PixelKernels()
+    let isExact: Bool
 
     public init(parameters: Parameters, meta: UDFMeta) throws {
+        try checkRealPixels(meta)
+        isExact = meta.hasCounts
         let y = parameters.cy ?? meta.centre.y
         let x = parameters.cx ?? meta.centre.x
         guard (0..<meta.sigShape.height).contains(y), (0..<meta.sigShape.width).contains(x) else {
@@ -142,7 +157,7 @@ public struct PointUDF: MaskUDF {
 
 /// `rectangle`: the sum over a rectangle, for each frame.
 ///
-/// Channel `intensity` (nav, `uint64`): exact.
+/// Channel `intensity` (nav): of counts `uint64`, exact; of floating-point pixels `float64`.
 public struct RectangleUDF: MaskUDF {
     public static let name = "rectangle"
     public static let parameterHelp = [
@@ -170,9 +185,11 @@ public struct RectangleUDF: MaskUDF {
     }
 
     let mask: RunLengthMask
-    let kernels = PixelKernels()
+    let isExact: Bool
 
     public init(parameters: Parameters, meta: UDFMeta) throws {
+        try checkRealPixels(meta)
+        isExact = meta.hasCounts
         guard let y = parameters.y, let x = parameters.x, let height = parameters.height, let width = parameters.width
         else { throw UDFFailure("y, x, height and width are all needed") }
         let shape = meta.sigShape

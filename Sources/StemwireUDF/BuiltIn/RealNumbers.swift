@@ -4,9 +4,14 @@ extension UDFMeta {
     /// Whether the pixels are counts, whose sums are exact.
     var hasCounts: Bool { PixelEncoding(dtype: inputDType) != nil }
 
-    /// The type of real results: as NumPy's `result_type(pixels, float32)`, so `float32` where it holds every pixel.
-    var realDType: DType {
-        switch inputDType {
+    /// The type of real results: `float32` where it holds every pixel.
+    var realDType: DType { inputDType.real }
+}
+
+extension DType {
+    /// As NumPy's `result_type(self, float32)`, of complex numbers the type of their parts.
+    var real: DType {
+        switch self {
         case .bool, .uint8, .uint16, .float32, .complex64: .float32
         case .uint32, .uint64, .int32, .int64, .float64, .complex128: .float64
         }

@@ -11,7 +11,7 @@ import StemwireKernels
 ///
 /// Of floating-point pixels, parts of the scan are joined as in LiberTEM's `StdDevUDF`: with δ = mean₁ − mean₀,
 /// v = v₀ + v₁ + n₀ n₁ / (n₀ + n₁) · δ² for the sums of squared deviations (Chan, Golub, LeVeque 1979).
-public struct StandardDeviationUDF: TileUDF {
+public struct StandardDeviationUDF: PixelWorkUDF {
     public static let name = "stddev"
 
     /// How Σ p² is kept.
@@ -25,7 +25,6 @@ public struct StandardDeviationUDF: TileUDF {
     }
 
     private let numbers: Numbers
-    private let kernels = PixelKernels()
 
     public init(parameters: NoParameters, meta: UDFMeta) throws {
         try checkRealPixels(meta)
@@ -61,22 +60,23 @@ public struct StandardDeviationUDF: TileUDF {
     }
 
     public func process(_ tile: FrameTile, _ context: Context) throws {
+        if try isWorkDone(on: tile, context) { return }
         let frames = try context.buffer("frames", as: UInt64.self)
-        switch numbers {
-        case .narrowCounts:
-            kernels.addFrames(
-                try tile.stack(), to: try context.buffer("sums", as: UInt64.self),
-                squares: try context.buffer("squares", as: UInt64.self))
-        case .wideCounts:
-            if tile.dtype == .uint32 {
-                try addWide(tile, context, UInt32.self)
-            } else {
-                try addWide(tile, context, UInt64.self)
-            }
-        case .reals:
+        if numbers == .reals {
             try addReals(tile, context, framesBefore: frames[0])
+        } else if tile.dtype == .uint32 {
+            try addWide(tile, context, UInt32.self)
+        } else {
+            try addWide(tile, context, UInt64.self)
         }
         frames[0] += UInt64(tile.count)
+    }
+
+    func work(on frames: Range<Int>, _ context: Context) throws -> PixelWork? {
+        guard numbers == .narrowCounts else { return nil }
+        try context.buffer("frames", as: UInt64.self)[0] += UInt64(frames.count)
+        return .addFrames(
+            to: try context.buffer("sums", as: UInt64.self), squares: try context.buffer("squares", as: UInt64.self))
     }
 
     /// Adds Σ p and Σ p²; the latter in 128 bits, of which `upper_squares` gets the upper half, until `postprocess`.

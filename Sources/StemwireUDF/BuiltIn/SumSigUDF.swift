@@ -2,18 +2,29 @@ import StemwireKernels
 
 /// `sumsig`: the sum over all pixels, for each frame.
 ///
-/// Channel `intensity` (nav, `uint64`): exact.
-public struct SumSigUDF: TileUDF {
+/// Channel `intensity` (nav): of counts `uint64`, exact; of floating-point pixels `float64`.
+public struct SumSigUDF: PixelWorkUDF {
     public static let name = "sumsig"
-    private let kernels = PixelKernels()
+    private let isExact: Bool
 
-    public init(parameters: NoParameters, meta: UDFMeta) {}
+    public init(parameters: NoParameters, meta: UDFMeta) throws {
+        try checkRealPixels(meta)
+        isExact = meta.hasCounts
+    }
 
-    public var input: InputType { .stack }
+    public var input: InputType { isExact ? .stack : .native }
 
-    public func declareBuffers(_ meta: UDFMeta) -> [BufferDeclaration] { [.nav("intensity", .uint64)] }
+    public func declareBuffers(_ meta: UDFMeta) -> [BufferDeclaration] {
+        [.nav("intensity", isExact ? .uint64 : .float64)]
+    }
 
     public func process(_ tile: FrameTile, _ context: Context) throws {
-        kernels.frameSums(try tile.stack(), into: try context.buffer("intensity", as: UInt64.self))
+        if try isWorkDone(on: tile, context) { return }
+        try RealSums.sum(tile, [0..<tile.pixelCount], into: try context.buffer("intensity", as: Double.self))
+    }
+
+    func work(on frames: Range<Int>, _ context: Context) throws -> PixelWork? {
+        guard isExact else { return nil }
+        return .frameSums(into: try context.buffer("intensity", as: UInt64.self))
     }
 }

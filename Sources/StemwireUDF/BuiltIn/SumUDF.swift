@@ -2,20 +2,38 @@ import StemwireKernels
 
 /// `sum`: the sum over all frames, for each detector pixel.
 ///
-/// Channel `intensity` (sig, `uint64`): exact, for any order and number of threads.
-public struct SumUDF: TileUDF {
+/// Channel `intensity` (sig): of counts `uint64`, exact, for any order and number of threads; of floating-point pixels
+/// `float64`.
+public struct SumUDF: PixelWorkUDF {
     public static let name = "sum"
     private let sums: FrameSums
+    private let isExact: Bool
 
-    public init(parameters: NoParameters, meta: UDFMeta) { sums = FrameSums(meta) }
+    public init(parameters: NoParameters, meta: UDFMeta) throws {
+        try checkRealPixels(meta)
+        sums = FrameSums(meta)
+        isExact = meta.hasCounts
+    }
 
-    public var input: InputType { .stack }
+    public var input: InputType { isExact ? .stack : .native }
 
-    public func declareBuffers(_ meta: UDFMeta) -> [BufferDeclaration] { [.sig("intensity", .uint64)] + sums.scratch }
+    public func declareBuffers(_ meta: UDFMeta) -> [BufferDeclaration] {
+        isExact ? [.sig("intensity", .uint64)] + sums.scratch : [.sig("intensity", .float64)]
+    }
 
-    public func process(_ tile: FrameTile, _ context: Context) throws { try sums.add(try tile.stack(), context) }
+    public func process(_ tile: FrameTile, _ context: Context) throws {
+        if try isWorkDone(on: tile, context) { return }
+        try RealSums.add(tile, to: try context.buffer("intensity", as: Double.self))
+    }
 
-    public func postprocess(_ context: Context) throws { try sums.finish(context) }
+    func work(on frames: Range<Int>, _ context: Context) throws -> PixelWork? {
+        guard isExact else { return nil }
+        return try sums.work(frameCount: frames.count, context)
+    }
+
+    public func postprocess(_ context: Context) throws {
+        if isExact { try sums.finish(context) }
+    }
 }
 
 /// How frames of counts are added up.
@@ -37,21 +55,26 @@ struct FrameSums: Sendable {
     }
 
     func add<TaskData>(_ stack: PixelStack, _ context: UDFContext<TaskData>) throws {
+        var rest = 0..<stack.frameCount
+        while !rest.isEmpty {
+            let part = usesNarrowSums ? rest.prefix(capacity) : rest
+            rest = part.upperBound..<rest.upperBound
+            kernels.perform(try work(frameCount: part.count, context), on: stack.frames(part))
+        }
+    }
+
+    /// The adding up of so many frames, which must be done next; at most as many as a sum of 32 bits holds.
+    func work<TaskData>(frameCount: Int, _ context: UDFContext<TaskData>) throws -> PixelWork {
         let sums = try context.buffer("intensity", as: UInt64.self)
-        guard usesNarrowSums else { return kernels.addFrames(stack, to: sums) }
+        guard usesNarrowSums else { return .addFrames(to: sums) }
         let narrow = try context.buffer("narrow", as: UInt32.self)
         let frames = try context.buffer("frames", as: UInt64.self)
-        var done = 0
-        while done < stack.frameCount {
-            if frames[0] == UInt64(capacity) {
-                kernels.drain(narrow, into: sums)
-                frames[0] = 0
-            }
-            let count = min(stack.frameCount - done, capacity - Int(frames[0]))
-            kernels.addFrames(stack.frames(done..<done + count), to: narrow)
-            frames[0] += UInt64(count)
-            done += count
+        if frames[0] + UInt64(frameCount) > UInt64(capacity) {
+            kernels.drain(narrow, into: sums)
+            frames[0] = 0
         }
+        frames[0] += UInt64(frameCount)
+        return .addFrames(to: narrow)
     }
 
     func finish<TaskData>(_ context: UDFContext<TaskData>) throws {

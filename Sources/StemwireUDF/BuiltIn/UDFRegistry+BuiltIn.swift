@@ -11,6 +11,7 @@ extension UDFRegistry {
         registry.addBuiltIn(PointUDF.self)
         registry.addBuiltIn(RectangleUDF.self)
         registry.addBuiltIn(CentreOfMassUDF.self)
+        registry.addBuiltIn(GuessCorrectionsUDF.self)
         registry.addBuiltIn(StandardDeviationUDF.self)
         registry.addBuiltIn(LogSumUDF.self)
         registry.addBuiltIn(PickUDF.self)
@@ -19,6 +20,8 @@ extension UDFRegistry {
         registry.addBuiltIn(RadialFourierUDF.self)
         registry.addBuiltIn(FluctuationUDF.self)
         registry.addBuiltIn(CrystallinityUDF.self)
+        registry.addBuiltIn(RecordUDF.self)
+        registry.addBuiltIn(SideBandUDF.self)
         return registry
     }()
 
