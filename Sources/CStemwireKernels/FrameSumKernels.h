@@ -100,17 +100,13 @@ ALWAYS_INLINE u64_vector NAME(run_sum)(SOURCE p, size_t count, SOURCE end, struc
         size_t vectors = smaller(count / LANE_COUNT, VECTORS_PER_SEGMENT);
         WIDE sum = {0};
         for (size_t k = 0; k < vectors; k++, p += LANE_COUNT) {
-            if (ahead) {
-                NAME(prefetch_vector)(ahead);
-            } else {
-                prefetch_far(p);
-            }
+            NAME(prefetch_vector)(ahead);
             LANES v = NAME(load_lanes)(p);
             sum += EVEN(v) + ODD(v);
         }
         count -= vectors * LANE_COUNT;
         if (vectors < VECTORS_PER_SEGMENT && count > 0) {
-            if (ahead) NAME(prefetch_vector)(ahead);
+            NAME(prefetch_vector)(ahead);
             LANES v = NAME(load_some)(p, count, end);
             sum += EVEN(v) + ODD(v);
             count = 0;
@@ -118,13 +114,6 @@ ALWAYS_INLINE u64_vector NAME(run_sum)(SOURCE p, size_t count, SOURCE end, struc
         total += NAME(to_64_bits)(sum);
     }
     return total;
-}
-
-static void NAME(frame_sums)(const struct swk_stack *stack, uint64_t *sums) {
-    for (size_t f = 0; f < stack->frames; f++) {
-        SOURCE p = NAME(frame)(stack, f);
-        sums[f] = lanes_sum(NAME(run_sum)(p, stack->pixels, p + stack->pixels, NULL));
-    }
 }
 
 static void NAME(region_sums)(const struct swk_stack *stack, const struct swk_run *runs, const uint8_t *regions,
@@ -136,7 +125,7 @@ static void NAME(region_sums)(const struct swk_stack *stack, const struct swk_ru
         SOURCE end = p + stack->pixels;
         for (size_t i = 0; i < region_count; i++) totals[i] = (u64_vector){0};
         for (size_t r = 0; r < run_count; r++) {
-            totals[regions ? regions[r] : 0] += NAME(run_sum)(p + runs[r].start, runs[r].count, end, &ahead);
+            totals[regions[r]] += NAME(run_sum)(p + runs[r].start, runs[r].count, end, &ahead);
         }
         for (size_t i = 0; i < region_count; i++) *sums++ = lanes_sum(totals[i]);
     }
@@ -173,58 +162,99 @@ static inline void NAME(add_segment)(struct NAME(lane_moments) *m, struct NAME(s
     u64_vector sum = NAME(to_64_bits)(segment.sum);
     WIDE vector_moment = segment.sum * vectors - segment.running;
     m->sum += sum;
-    m->y += sum * y;
-    m->x += sum * x + NAME(to_64_bits)(vector_moment) * LANE_COUNT;
-    m->odd += NAME(to_64_bits)(segment.odd);
 #if PIXEL_BITS <= 16
+    // Below 2^32, all of them, so one instruction each.
+    m->y += (sum & 0xffffffff) * (y & 0xffffffff);
+    m->x += (sum & 0xffffffff) * (x & 0xffffffff);
     m->lane += (u64_vector)segment.sum >> 32;
+#else
+    m->y += sum * y;
+    m->x += sum * x;
 #endif
+    m->x += NAME(to_64_bits)(vector_moment) * LANE_COUNT;
+    m->odd += NAME(to_64_bits)(segment.odd);
 }
 
-static void NAME(moments)(const struct swk_stack *stack, const struct swk_run *runs, size_t run_count,
-                          struct swk_moments *moments) {
-    struct NAME(run_prefetch) ahead = NAME(start_prefetch)(stack, runs, run_count);
-    for (size_t f = 0; f < stack->frames; f++) {
-        SOURCE frame = NAME(frame)(stack, f);
-        SOURCE end = frame + stack->pixels;
-        struct NAME(lane_moments) m = {{0}, {0}, {0}, {0}, {0}};
-        for (size_t r = 0; r < run_count; r++) {
-            SOURCE p = frame + runs[r].start;
-            size_t count = runs[r].count;
-            uint64_t x = runs[r].x;
-            while (count > 0) {
-                size_t vectors = smaller(count / LANE_COUNT, VECTORS_PER_SEGMENT);
-                struct NAME(segment) segment = {{0}, {0}, {0}};
-                for (size_t k = 0; k < vectors; k++, p += LANE_COUNT) {
-                    NAME(prefetch_vector)(&ahead);
-                    NAME(add_vector)(&segment, NAME(load_lanes)(p));
-                }
-                count -= vectors * LANE_COUNT;
-                if (vectors < VECTORS_PER_SEGMENT && count > 0) {
-                    NAME(prefetch_vector)(&ahead);
-                    NAME(add_vector)(&segment, NAME(load_some)(p, count, end));
-                    vectors++;
-                    count = 0;
-                }
-                NAME(add_segment)(&m, segment, (uint32_t)vectors, runs[r].y, x);
-                x += vectors * LANE_COUNT;
+// Of `n` frames at once, a constant wherever these are called: the loop over a run's vectors, whose length no processor
+// foresees, is gone through once for all.
+
+#define EACH_FRAME UNROLLED for (size_t k = 0; k < n; k++)
+
+// What is left of a run behind its last whole vector, frame by frame, and zeros.
+#define LAST_VECTOR(at, count, use)                                                                                \
+    if (at + LANE_COUNT <= pixels) {                                                                             \
+        LANES keep = (LANES) * (const u8_vector_any *)(leading_bytes + 64 - count * LANE_BYTES);                 \
+        EACH_FRAME {                                                                                             \
+            __builtin_prefetch(frames[k] + ahead.next);                                                          \
+            LANES v = NAME(load_lanes)(frames[k] + at) & keep;                                                   \
+            use;                                                                                                 \
+        }                                                                                                        \
+    } else {                                                                                                     \
+        EACH_FRAME {                                                                                             \
+            NAME(pixel) some[LANE_COUNT] = {0};                                                                  \
+            memcpy(some, frames[k] + at, count * sizeof(PIXEL));                                                 \
+            LANES v = NAME(load_lanes)(some);                                                                    \
+            use;                                                                                                 \
+        }                                                                                                        \
+    }
+
+ALWAYS_INLINE void NAME(sum_run)(SOURCE const *frames, size_t n, const struct swk_run *run, size_t pixels,
+                                 struct prefetch ahead, struct NAME(lane_moments) *sums) {
+    size_t at = run->start;
+    size_t count = run->count;
+    while (count > 0) {
+        size_t vectors = smaller(count / LANE_COUNT, VECTORS_PER_SEGMENT);
+        WIDE sum[PASS_GROUP];
+        EACH_FRAME sum[k] = (WIDE){0};
+        for (size_t end = at + vectors * LANE_COUNT; at < end; at += LANE_COUNT, ahead.next += ahead.step) {
+            EACH_FRAME {
+                __builtin_prefetch(frames[k] + ahead.next);
+                LANES v = NAME(load_lanes)(frames[k] + at);
+                sum[k] += EVEN(v) + ODD(v);
             }
         }
-        // 64-bit lane j holds wide lane j, or 2j and, in its upper half, 2j + 1.
-        uint64_t lane = lanes_sum(m.lane);
-        for (size_t j = 0; j < VECTOR_BYTES / 8; j++) lane += WIDE_PER_U64 * j * m.sum[j];
-        moments[f].sum = lanes_sum(m.sum);
-        moments[f].y = lanes_sum(m.y);
-        moments[f].x = lanes_sum(m.x) + LANES_PER_WIDE * lane + lanes_sum(m.odd);
+        count -= vectors * LANE_COUNT;
+        if (vectors < VECTORS_PER_SEGMENT && count > 0) {
+            LAST_VECTOR(at, count, sum[k] += EVEN(v) + ODD(v))
+            count = 0;
+        }
+        EACH_FRAME sums[k].sum += NAME(to_64_bits)(sum[k]);
     }
 }
 
-#undef LANES
-#undef LANE_BYTES
-#undef LANE_COUNT
-#undef WIDE
-#undef EVEN
-#undef ODD
-#undef LANES_PER_WIDE
-#undef WIDE_PER_U64
-#undef VECTORS_PER_SEGMENT
+ALWAYS_INLINE void NAME(add_run)(SOURCE const *frames, size_t n, const struct swk_run *run, size_t pixels,
+                                 struct prefetch ahead, struct NAME(lane_moments) *sums) {
+    size_t at = run->start;
+    size_t count = run->count;
+    uint64_t x = run->x;
+    while (count > 0) {
+        size_t vectors = smaller(count / LANE_COUNT, VECTORS_PER_SEGMENT);
+        struct NAME(segment) segment[PASS_GROUP];
+        EACH_FRAME segment[k] = (struct NAME(segment)){{0}, {0}, {0}};
+        for (size_t end = at + vectors * LANE_COUNT; at < end; at += LANE_COUNT, ahead.next += ahead.step) {
+            EACH_FRAME {
+                __builtin_prefetch(frames[k] + ahead.next);
+                NAME(add_vector)(&segment[k], NAME(load_lanes)(frames[k] + at));
+            }
+        }
+        count -= vectors * LANE_COUNT;
+        if (vectors < VECTORS_PER_SEGMENT && count > 0) {
+            LAST_VECTOR(at, count, NAME(add_vector)(&segment[k], v))
+            vectors++;
+            count = 0;
+        }
+        EACH_FRAME NAME(add_segment)(&sums[k], segment[k], (uint32_t)vectors, run->y, x);
+        x += vectors * LANE_COUNT;
+    }
+}
+
+#undef EACH_FRAME
+#undef LAST_VECTOR
+
+static inline struct swk_moments NAME(moments)(const struct NAME(lane_moments) *m) {
+    // 64-bit lane j holds wide lane j, or 2j and, in its upper half, 2j + 1.
+    uint64_t lane = lanes_sum(m->lane);
+    for (size_t j = 0; j < VECTOR_BYTES / 8; j++) lane += WIDE_PER_U64 * j * m->sum[j];
+    return (struct swk_moments){lanes_sum(m->sum), lanes_sum(m->y),
+                                lanes_sum(m->x) + LANES_PER_WIDE * lane + lanes_sum(m->odd)};
+}

@@ -10,7 +10,7 @@
 
 #define VECTOR_BYTES 32
 #if defined(__x86_64__)
-#define SMALL_REGISTER_FILE  // 16 registers of 16 bytes
+#define BASE_X86_64
 #endif
 #define LEVEL_TABLE swk_base
 #define LEVEL_NAME "base"

@@ -1,9 +1,9 @@
-// The kernels per pixel, over frames, for pixels of one encoding. Included once per encoding by KernelsOfLevel.h, which
-// defines
+// The kernels for pixels of one encoding. Included once per encoding by KernelsOfLevel.h, which defines
 //   PIXEL, PIXEL_BITS    the native pixel type and its width
 //   PIXEL_NAME           suffix of the functions
 //   TO_NATIVE(x)         a loaded pixel as a number
 //   VECTOR_TO_NATIVE(v)  the same for a vector of loaded pixels, of any length
+//   LOW_BYTES(first, second), HIGH_BYTES(…)  for 16 bits: which byte in memory is the lower one
 
 #define NAME(function) JOIN(function, PIXEL_NAME)
 
@@ -29,49 +29,72 @@ static inline u64_vector NAME(load_u64)(SOURCE p) {
     return __builtin_convertvector(VECTOR_TO_NATIVE(*(const NAME(for_u64) *)p), u64_vector);
 }
 
-// Sums and maxima take four frames at a time: accumulators are loaded and stored once for four, and the streams are few
-// enough for the hardware's prefetching. `n` is a constant wherever these are called, so the inner loops are unrolled.
-#define FOR_GROUPS(stack, kernel, ...)                                                          \
-    size_t f = 0;                                                                               \
-    for (; f + 4 <= stack->frames; f += 4) {                                                    \
-        SOURCE p[4] = {NAME(frame)(stack, f), NAME(frame)(stack, f + 1),                        \
-                       NAME(frame)(stack, f + 2), NAME(frame)(stack, f + 3)};                   \
-        kernel(p, 4, stack->pixels, __VA_ARGS__);                                               \
-    }                                                                                           \
-    for (; f + 2 <= stack->frames; f += 2) {                                                    \
-        SOURCE p[2] = {NAME(frame)(stack, f), NAME(frame)(stack, f + 1)};                       \
-        kernel(p, 2, stack->pixels, __VA_ARGS__);                                               \
-    }                                                                                           \
-    for (; f < stack->frames; f++) {                                                            \
-        SOURCE p[1] = {NAME(frame)(stack, f)};                                                  \
-        kernel(p, 1, stack->pixels, __VA_ARGS__);                                               \
-    }
+#if PIXEL_BITS == 16
+// Sums of neighbouring lanes.
+static inline u32_vector NAME(pairs)(u16_vector v) { return ((u32_vector)v & 0xffff) + ((u32_vector)v >> 16); }
+#endif
 
-ALWAYS_INLINE void NAME(add_u32)(SOURCE const *p, size_t n, size_t count, uint32_t *sums) {
+// Per pixel, over frames. Sums of a few pixels stay in registers while `n` frames are added, a constant wherever these
+// are called, so that the inner loops are unrolled.
+
+// With `totals`, Σ over the pixels goes to totals[frame], too.
+ALWAYS_INLINE void NAME(add_u32)(SOURCE const *p, size_t n, size_t count, struct prefetch ahead, uint32_t *sums,
+                                 u64_vector *totals) {
     size_t i = 0;
-    for (; i + VECTOR_BYTES / 4 <= count; i += VECTOR_BYTES / 4) {
+#if PIXEL_BITS == 16
+    // The two bytes of pixels are added up apart in lanes of 16 bits, which hold the sum of 257, and widened once for
+    // all frames, or for all pixels.
+    while (i + SAME_COUNT <= count) {
+        u16_vector even[PASS_FRAMES], odd[PASS_FRAMES];
+        UNROLLED for (size_t k = 0; k < n; k++) even[k] = odd[k] = (u16_vector){0};
+        size_t end = i + smaller((count - i) / SAME_COUNT, 256) * SAME_COUNT;
+        for (; i < end; i += SAME_COUNT, ahead.next += ahead.step) {
+            u16_vector even_sum = {0}, odd_sum = {0};
+            UNROLLED for (size_t k = 0; k < n; k++) {
+                __builtin_prefetch(p[k] + ahead.next);
+                u16_vector pixels = (u16_vector)*(const NAME(same) *)(p[k] + i);
+                even_sum += pixels & 0xff;
+                odd_sum += pixels >> 8;
+                if (totals) {
+                    even[k] += pixels & 0xff;
+                    odd[k] += pixels >> 8;
+                }
+            }
+            u16_as_u32 low = __builtin_convertvector(LOW_BYTES(even_sum, odd_sum), u16_as_u32);
+            u16_as_u32 high = __builtin_convertvector(HIGH_BYTES(even_sum, odd_sum), u16_as_u32);
+            *(u16_as_u32_any *)(sums + i) += low + (high << 8);
+        }
+        if (totals) UNROLLED for (size_t k = 0; k < n; k++) {
+            u32_vector low = NAME(pairs)(LOW_BYTES(even[k], odd[k]));
+            u32_vector high = NAME(pairs)(HIGH_BYTES(even[k], odd[k]));
+            u32_vector sum = low + (high << 8);
+            totals[k] += ((u64_vector)sum & 0xffffffff) + ((u64_vector)sum >> 32);
+        }
+    }
+#else
+    for (; i + VECTOR_BYTES / 4 <= count; i += VECTOR_BYTES / 4, ahead.next += ahead.step) {
         u32_vector sum = *(u32_vector_any *)(sums + i);
         for (size_t k = 0; k < n; k++) {
-            prefetch_near(p[k] + i);
+            __builtin_prefetch(p[k] + ahead.next);
             sum += NAME(load_u32)(p[k] + i);
         }
         *(u32_vector_any *)(sums + i) = sum;
     }
+#endif
     for (; i < count; i++) {
-        for (size_t k = 0; k < n; k++) sums[i] += (uint32_t)TO_NATIVE(p[k][i]);
+        for (size_t k = 0; k < n; k++) {
+            sums[i] += (uint32_t)TO_NATIVE(p[k][i]);
+            if (totals) totals[k][0] += TO_NATIVE(p[k][i]);
+        }
     }
 }
 
-static void NAME(add_to_u32)(const struct swk_stack *stack, uint32_t *sums) {
-    FOR_GROUPS(stack, NAME(add_u32), sums)
-}
-
-ALWAYS_INLINE void NAME(add_u64)(SOURCE const *p, size_t n, size_t count, uint64_t *sums) {
+ALWAYS_INLINE void NAME(add_u64)(SOURCE const *p, size_t n, size_t count, struct prefetch ahead, uint64_t *sums) {
     size_t i = 0;
-    for (; i + VECTOR_BYTES / 8 <= count; i += VECTOR_BYTES / 8) {
+    for (; i + VECTOR_BYTES / 8 <= count; i += VECTOR_BYTES / 8, ahead.next += ahead.step) {
         u64_vector sum = *(u64_vector_any *)(sums + i);
         for (size_t k = 0; k < n; k++) {
-            prefetch_near(p[k] + i);
+            __builtin_prefetch(p[k] + ahead.next);
             sum += NAME(load_u64)(p[k] + i);
         }
         *(u64_vector_any *)(sums + i) = sum;
@@ -81,17 +104,14 @@ ALWAYS_INLINE void NAME(add_u64)(SOURCE const *p, size_t n, size_t count, uint64
     }
 }
 
-static void NAME(add_to_u64)(const struct swk_stack *stack, uint64_t *sums) {
-    FOR_GROUPS(stack, NAME(add_u64), sums)
-}
-
-ALWAYS_INLINE void NAME(add_squares)(SOURCE const *p, size_t n, size_t count, uint64_t *sums, uint64_t *squares) {
+ALWAYS_INLINE void NAME(add_squares)(SOURCE const *p, size_t n, size_t count, struct prefetch ahead, uint64_t *sums,
+                                     uint64_t *squares) {
     size_t i = 0;
-    for (; i + VECTOR_BYTES / 8 <= count; i += VECTOR_BYTES / 8) {
+    for (; i + VECTOR_BYTES / 8 <= count; i += VECTOR_BYTES / 8, ahead.next += ahead.step) {
         u64_vector sum = *(u64_vector_any *)(sums + i);
         u64_vector square = *(u64_vector_any *)(squares + i);
         for (size_t k = 0; k < n; k++) {
-            prefetch_near(p[k] + i);
+            __builtin_prefetch(p[k] + ahead.next);
             u64_vector value = NAME(load_u64)(p[k] + i);
             sum += value;
             square += value * value;
@@ -108,16 +128,12 @@ ALWAYS_INLINE void NAME(add_squares)(SOURCE const *p, size_t n, size_t count, ui
     }
 }
 
-static void NAME(add_with_squares)(const struct swk_stack *stack, uint64_t *sums, uint64_t *squares) {
-    FOR_GROUPS(stack, NAME(add_squares), sums, squares)
-}
-
-ALWAYS_INLINE void NAME(take_maximum)(SOURCE const *p, size_t n, size_t count, PIXEL *maxima) {
+ALWAYS_INLINE void NAME(take_maximum)(SOURCE const *p, size_t n, size_t count, struct prefetch ahead, PIXEL *maxima) {
     size_t i = 0;
-    for (; i + SAME_COUNT <= count; i += SAME_COUNT) {
+    for (; i + SAME_COUNT <= count; i += SAME_COUNT, ahead.next += ahead.step) {
         NAME(same) maximum = *(NAME(same) *)(maxima + i);
         for (size_t k = 0; k < n; k++) {
-            prefetch_near(p[k] + i);
+            __builtin_prefetch(p[k] + ahead.next);
             NAME(same) value = VECTOR_TO_NATIVE(*(const NAME(same) *)(p[k] + i));
             maximum = __builtin_elementwise_max(maximum, value);
         }
@@ -131,22 +147,18 @@ ALWAYS_INLINE void NAME(take_maximum)(SOURCE const *p, size_t n, size_t count, P
     }
 }
 
-static void NAME(maximum)(const struct swk_stack *stack, void *maxima) {
-    PIXEL *out = maxima;
-    FOR_GROUPS(stack, NAME(take_maximum), out)
-}
-
 static void NAME(to_float)(const struct swk_stack *stack, float *pixels) {
+    size_t count = stack->pixels;
     for (size_t f = 0; f < stack->frames; f++) {
         SOURCE p = NAME(frame)(stack, f);
-        float *out = pixels + f * stack->pixels;
+        float *out = pixels + f * count;
         size_t i = 0;
-        for (; i + VECTOR_BYTES / 4 <= stack->pixels; i += VECTOR_BYTES / 4) {
+        for (; i + VECTOR_BYTES / 4 <= count; i += VECTOR_BYTES / 4) {
             prefetch_far(p + i);
             NAME(for_u32) values = VECTOR_TO_NATIVE(*(const NAME(for_u32) *)(p + i));
             *(float_vector_any *)(out + i) = __builtin_convertvector(values, float_vector);
         }
-        for (; i < stack->pixels; i++) out[i] = (float)TO_NATIVE(p[i]);
+        for (; i < count; i++) out[i] = (float)TO_NATIVE(p[i]);
     }
 }
 
@@ -164,8 +176,17 @@ static void NAME(to_native)(const struct swk_stack *stack, void *pixels) {
 }
 
 #include "FrameSumKernels.h"
+#include "PassKernels.h"
 
-#undef FOR_GROUPS
+#undef LANES
+#undef LANE_BYTES
+#undef LANE_COUNT
+#undef WIDE
+#undef EVEN
+#undef ODD
+#undef LANES_PER_WIDE
+#undef WIDE_PER_U64
+#undef VECTORS_PER_SEGMENT
 #undef SAME_COUNT
 #undef SOURCE
 #undef NAME
@@ -174,3 +195,5 @@ static void NAME(to_native)(const struct swk_stack *stack, void *pixels) {
 #undef PIXEL_NAME
 #undef TO_NATIVE
 #undef VECTOR_TO_NATIVE
+#undef LOW_BYTES
+#undef HIGH_BYTES

@@ -22,9 +22,13 @@ public struct PixelMoments: Sendable, Hashable {
 /// The code is that of an instruction set level, chosen when the value is made. All results are exact integers (or
 /// correctly rounded conversions), so they are the same at every level. No kernel allocates or locks; a value may be
 /// used by any number of threads. Pixels are read where they are, in either byte order and at any address, so a light
-/// computation needs no decoding; several on the same frames run faster on frames decoded once into a block that stays
-/// in the cache. Pass some frames per call, so that results per pixel pass through the cache once for all of them.
+/// computation needs no decoding. Pass some frames per call, best ``framesAtOnce``, so that results per pixel pass
+/// through the cache once for all of them; and do several computations on the same frames in one ``perform(_:on:)``.
 public struct PixelKernels: Sendable {
+    /// How many frames a call takes at once: with more of them, results per pixel need not pass through the cache less
+    /// often.
+    public static let framesAtOnce = Int(SWK_PASS_FRAMES)
+
     public let instructionSet: InstructionSet
     // Points to a constant of the C target.
     nonisolated(unsafe) let table: UnsafePointer<swk_kernels>
@@ -40,72 +44,51 @@ public struct PixelKernels: Sendable {
 
     private func kernels(_ encoding: PixelEncoding) -> swk_pixel_kernels { table.pointee.pixel[encoding.rawValue] }
 
-    // MARK: Per pixel, over frames
+    // MARK: One work
 
-    /// sums[pixel] += Σ over frames. Sums wrap at 2^32: after ``PixelEncoding/framesPerUInt32Sum`` frames at the
-    /// earliest, or (2^32 − 1) ÷ (largest pixel value) when that is known: 1,048,832 frames at counter depth 12, 256 at
-    /// 24. Empty them into 64 bits in time with ``drain(_:into:)``.
+    /// See ``PixelWork/addFrames(to:)-(UnsafeMutableBufferPointer<UInt32>)``.
     public func addFrames(_ stack: PixelStack, to sums: UnsafeMutableBufferPointer<UInt32>) {
-        precondition(sums.count >= stack.pixelCount, "too few sums")
-        guard let sums = sums.baseAddress else { return }
-        withUnsafePointer(to: stack.view) { kernels(stack.encoding).add_to_u32($0, sums) }
+        perform(.addFrames(to: sums), on: stack)
     }
 
     /// sums[pixel] += Σ over frames, modulo 2^64.
     public func addFrames(_ stack: PixelStack, to sums: UnsafeMutableBufferPointer<UInt64>) {
-        precondition(sums.count >= stack.pixelCount, "too few sums")
-        guard let sums = sums.baseAddress else { return }
-        withUnsafePointer(to: stack.view) { kernels(stack.encoding).add_to_u64($0, sums) }
+        perform(.addFrames(to: sums), on: stack)
     }
 
-    /// wide[i] += narrow[i], and narrow[i] = 0.
-    public func drain(_ narrow: UnsafeMutableBufferPointer<UInt32>, into wide: UnsafeMutableBufferPointer<UInt64>) {
-        precondition(wide.count >= narrow.count, "too few sums")
-        guard let narrowBase = narrow.baseAddress, let wideBase = wide.baseAddress else { return }
-        table.pointee.drain_u32(narrowBase, wideBase, narrow.count)
-    }
-
-    /// sums[pixel] += Σ p and squares[pixel] += Σ p² over frames, modulo 2^64: squares of 24-bit counts can wrap after
-    /// 65,536 frames, of 16-bit pixels not before 2^32.
+    /// See ``PixelWork/addFrames(to:squares:)``.
     public func addFrames(
         _ stack: PixelStack, to sums: UnsafeMutableBufferPointer<UInt64>,
         squares: UnsafeMutableBufferPointer<UInt64>
     ) {
-        precondition(sums.count >= stack.pixelCount && squares.count >= stack.pixelCount, "too few sums")
-        guard let sums = sums.baseAddress, let squares = squares.baseAddress else { return }
-        withUnsafePointer(to: stack.view) { kernels(stack.encoding).add_with_squares($0, sums, squares) }
+        perform(.addFrames(to: sums, squares: squares), on: stack)
     }
 
-    /// maxima[pixel] = max(maxima[pixel], frames). Maxima are native integers of the pixels' width
-    /// (``PixelEncoding/dtype``), aligned to it.
+    /// See ``PixelWork/maximum(into:)``.
     public func maximum(_ stack: PixelStack, into maxima: UnsafeMutableRawBufferPointer) {
-        guard let maxima = checked(maxima, pixels: stack.pixelCount, stack.encoding.bytesPerPixel) else { return }
-        withUnsafePointer(to: stack.view) { kernels(stack.encoding).maximum($0, maxima) }
+        perform(.maximum(into: maxima), on: stack)
     }
-
-    // MARK: Per frame, over pixels
 
     /// sums[frame] = Σ over pixels, modulo 2^64.
     public func frameSums(_ stack: PixelStack, into sums: UnsafeMutableBufferPointer<UInt64>) {
-        precondition(sums.count >= stack.frameCount, "too few sums")
-        guard let sums = sums.baseAddress else { return }
-        withUnsafePointer(to: stack.view) { kernels(stack.encoding).frame_sums($0, sums) }
+        perform(.frameSums(into: sums), on: stack)
     }
 
-    /// sums[frame] = Σ over the pixels of the mask, modulo 2^64. Rows without pixels of the mask are not read.
+    /// See ``PixelWork/maskedSums(_:into:)``.
     public func maskedSums(
         _ stack: PixelStack, _ mask: RunLengthMask, into sums: UnsafeMutableBufferPointer<UInt64>
     ) {
-        precondition(sums.count >= stack.frameCount, "too few sums")
-        precondition(mask.sigShape.pixelCount == stack.pixelCount, "a mask for frames of another size")
-        guard let base = sums.baseAddress else { return }
-        guard !mask.runs.isEmpty else { return sums[..<stack.frameCount].update(repeating: 0) }
-        mask.runs.withUnsafeBufferPointer { runs in
-            withUnsafePointer(to: stack.view) {
-                kernels(stack.encoding).region_sums($0, runs.baseAddress!, nil, runs.count, 1, base)
-            }
-        }
+        perform(.maskedSums(mask, into: sums), on: stack)
     }
+
+    /// See ``PixelWork/moments(over:into:)``.
+    public func moments(
+        _ stack: PixelStack, over mask: RunLengthMask, into moments: UnsafeMutableBufferPointer<PixelMoments>
+    ) {
+        perform(.moments(over: mask, into: moments), on: stack)
+    }
+
+    // MARK: Several masks
 
     /// sums[frame, mask] = Σ over the pixels of the mask, modulo 2^64. Every pixel is read once, however many masks it
     /// belongs to, and pixels of none are not read.
@@ -135,25 +118,14 @@ public struct PixelKernels: Sendable {
         }
     }
 
-    /// moments[frame] = (Σ p, Σ y · p, Σ x · p) over the pixels of the mask: what a centre of mass is made of. For
-    /// whole frames pass ``RunLengthMask/full(_:)``.
-    public func moments(
-        _ stack: PixelStack, over mask: RunLengthMask, into moments: UnsafeMutableBufferPointer<PixelMoments>
-    ) {
-        precondition(moments.count >= stack.frameCount, "too few moments")
-        precondition(mask.sigShape.pixelCount == stack.pixelCount, "a mask for frames of another size")
-        guard let base = moments.baseAddress else { return }
-        guard !mask.runs.isEmpty else { return moments[..<stack.frameCount].update(repeating: PixelMoments()) }
-        mask.runs.withUnsafeBufferPointer { runs in
-            base.withMemoryRebound(to: swk_moments.self, capacity: stack.frameCount) { moments in
-                withUnsafePointer(to: stack.view) {
-                    kernels(stack.encoding).moments($0, runs.baseAddress!, runs.count, moments)
-                }
-            }
-        }
-    }
-
     // MARK: Pixel by pixel
+
+    /// wide[i] += narrow[i], and narrow[i] = 0.
+    public func drain(_ narrow: UnsafeMutableBufferPointer<UInt32>, into wide: UnsafeMutableBufferPointer<UInt64>) {
+        precondition(wide.count >= narrow.count, "too few sums")
+        guard let narrowBase = narrow.baseAddress, let wideBase = wide.baseAddress else { return }
+        table.pointee.drain_u32(narrowBase, wideBase, narrow.count)
+    }
 
     /// Frames one right behind the other as float32, [frame, y, x]; integers beyond 2^24 are rounded to nearest even.
     public func convertToFloat(_ stack: PixelStack, into pixels: UnsafeMutableBufferPointer<Float>) {

@@ -67,6 +67,14 @@ import Testing
                 for mask in [.full(shape), striped] {
                     kernels.maskedSums(stack, mask, into: out.bindMemory(to: UInt64.self))
                     kernels.moments(stack, over: mask, into: out.bindMemory(to: PixelMoments.self))
+                    let apart = { UnsafeMutableBufferPointer(rebasing: wide[($0 * 1024)...]) }
+                    let works: [PixelWork] = [
+                        .maskedSums(mask, into: apart(0)), .frameSums(into: apart(1)), .maximum(into: .init(apart(2))),
+                        .addFrames(to: UnsafeMutableRawBufferPointer(apart(3)).bindMemory(to: UInt32.self)),
+                    ]
+                    works.withUnsafeBufferPointer { kernels.perform($0, on: stack) }
+                    let masks = PackedMasks<Float>(maskCount: 3, pixelCount: shape.pixelCount) { Float($0 + $1) }
+                    kernels.addProducts(stack, masks, to: out.bindMemory(to: Double.self))
                 }
             }
         }

@@ -37,7 +37,11 @@ struct swk_stack {
     size_t pixels;     // per frame
 };
 
-enum { SWK_MAX_REGIONS = 64 };
+enum {
+    SWK_MAX_REGIONS = 64,
+    /// Frames that go through a pass together.
+    SWK_PASS_FRAMES = 8
+};
 
 /// Consecutive pixels of one row, at least one.
 struct swk_run {
@@ -54,25 +58,40 @@ struct swk_moments {
     uint64_t x;
 };
 
+/// What is computed from frames.
+enum swk_work_kind {
+    /// u32 into[pixel] += Σ frames, modulo 2^32.
+    SWK_ADD_TO_U32 = 0,
+    /// u64 into[pixel] += Σ frames, modulo 2^64.
+    SWK_ADD_TO_U64,
+    /// u64 into[pixel] += Σ frames and squares[pixel] += Σ frames², both modulo 2^64.
+    SWK_ADD_WITH_SQUARES,
+    /// into[pixel] = max(into[pixel], frames), native integers of the pixel's width.
+    SWK_MAXIMUM,
+    /// u64 into[frame] = Σ pixels, modulo 2^64.
+    SWK_FRAME_SUMS,
+    /// u64 into[frame] = Σ pixels of the runs, modulo 2^64.
+    SWK_RUN_SUMS,
+    /// struct swk_moments into[frame], over the pixels of the runs.
+    SWK_MOMENTS
+};
+
+struct swk_work {
+    enum swk_work_kind kind;
+    void *into;
+    void *_Nullable squares;
+    const struct swk_run *_Nullable runs;  // in rising order
+    size_t run_count;
+};
+
 /// What can be done to pixels of one encoding.
 struct swk_pixel_kernels {
-    /// sums[pixel] += Σ frames, modulo 2^32.
-    void (*add_to_u32)(const struct swk_stack *stack, uint32_t *sums);
-    /// sums[pixel] += Σ frames, modulo 2^64.
-    void (*add_to_u64)(const struct swk_stack *stack, uint64_t *sums);
-    /// sums[pixel] += Σ frames and squares[pixel] += Σ frames², both modulo 2^64.
-    void (*add_with_squares)(const struct swk_stack *stack, uint64_t *sums, uint64_t *squares);
-    /// maxima[pixel] = max(maxima[pixel], frames); maxima are native integers of the pixel's width.
-    void (*maximum)(const struct swk_stack *stack, void *maxima);
-    /// sums[frame] = Σ pixels, modulo 2^64.
-    void (*frame_sums)(const struct swk_stack *stack, uint64_t *sums);
+    /// Does all works in one pass over the frames; `row_pixels` is at least 1, and runs cross no multiple of it.
+    void (*perform)(const struct swk_stack *stack, const struct swk_work *works, size_t count, size_t row_pixels);
     /// sums[frame · region_count + region] = Σ pixels of that region's runs, modulo 2^64. `regions` tells the region of
-    /// each run; without it all are of region 0. At least one run; at most SWK_MAX_REGIONS regions.
-    void (*region_sums)(const struct swk_stack *stack, const struct swk_run *runs, const uint8_t *_Nullable regions,
+    /// each run. At least one run; at most SWK_MAX_REGIONS regions.
+    void (*region_sums)(const struct swk_stack *stack, const struct swk_run *runs, const uint8_t *regions,
                         size_t run_count, size_t region_count, uint64_t *sums);
-    /// moments[frame] over the runs, of which there is at least one.
-    void (*moments)(const struct swk_stack *stack, const struct swk_run *runs, size_t run_count,
-                    struct swk_moments *moments);
     /// Frames one behind the other as float32, rounded to nearest.
     void (*to_float)(const struct swk_stack *stack, float *pixels);
     /// Frames one behind the other as native integers of the pixel's width.
@@ -105,6 +124,21 @@ struct swk_matrix {
     size_t rows;
 };
 
+enum {
+    /// Packed masks that lie together.
+    SWK_MASK_GROUP = 4,
+    /// Bytes of a step: consecutive numbers that each have a sum of their own, 16 of float, 8 of double.
+    SWK_PRODUCT_BYTES = 64
+};
+
+/// Masks for products: rows of floating-point numbers at a fixed distance, or packed in the order in which they are
+/// read: [group of masks, step, mask of the group, number of the step], filled up with zeros, aligned to a step.
+struct swk_masks {
+    const void *base;
+    size_t stride;  // elements from one row to the next; 0 when packed
+    size_t rows;
+};
+
 /// One instruction set level.
 struct swk_kernels {
     const char *name;
@@ -119,11 +153,15 @@ struct swk_kernels {
     void (*unpack_bits)(const void *bits, uint8_t *pixels, size_t count);
     /// wide[i] += narrow[i]; narrow[i] = 0.
     void (*drain_u32)(uint32_t *narrow, uint64_t *wide, size_t count);
-    /// sums[frame · mask rows + mask] += Σ frames[frame][pixel] · masks[mask][pixel] over the first `pixels` of the
-    /// rows, of float. The order of additions, so every bit, is the same at every level: see ProductKernels.h.
-    void (*products_f32)(const struct swk_matrix *frames, const struct swk_matrix *masks, size_t pixels, double *sums);
-    /// The same of double.
-    void (*products_f64)(const struct swk_matrix *frames, const struct swk_matrix *masks, size_t pixels, double *sums);
+    /// sums[frame · mask rows + mask] += Σ pixel · masks[mask][pixel] over the pixels of the frames, as float: each
+    /// product is rounded together with the sum it is added to. The order of additions, so every bit, is the same at
+    /// every level: see ProductKernels.h.
+    void (*products_of_pixels)(enum swk_encoding encoding, const struct swk_stack *frames,
+                               const struct swk_masks *masks, double *sums);
+    /// The same for frames of float; the first `pixels` of the rows count.
+    void (*products_f32)(const struct swk_matrix *frames, const struct swk_masks *masks, size_t pixels, double *sums);
+    /// The same of double, products being rounded before they are added.
+    void (*products_f64)(const struct swk_matrix *frames, const struct swk_masks *masks, size_t pixels, double *sums);
 };
 
 /// The levels, from the one every machine has upwards.
