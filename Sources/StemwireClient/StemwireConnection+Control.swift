@@ -168,23 +168,36 @@ extension StemwireConnection {
     ///   - run: its name; nil: the server makes one.
     ///   - acquisitions: how many to run on; nil: until stopped.
     ///   - joinCurrent: whether to take part in the acquisition that runs, from now on.
+    ///   - fromStart: with `joinCurrent`: also in what came before, as far as the server still has the frames.
     /// - Returns: the run's name.
     public func startRun(
         _ udfs: [UDFSelection], run: String? = nil, acquisitions: Int? = nil, joinCurrent: Bool = false,
-        deadline: Duration = .seconds(5)
+        fromStart: Bool = false, deadline: Duration = .seconds(5)
     ) async throws(ControlFailure) -> String {
         var wire = WireRequest()
         wire.startRun.run = run ?? ""
-        wire.startRun.udfs = udfs.map { udf in
-            var selection = WireUdfRequest()
-            selection.id = udf.id
-            selection.name = udf.name
-            selection.parameters = udf.parameters
-            return selection
-        }
+        wire.startRun.udfs = udfs.map(\.wire)
         wire.startRun.acquisitions = UInt32(clamping: acquisitions ?? 0)
         wire.startRun.joinCurrent = joinCurrent
+        wire.startRun.fromStart = fromStart
         return try await ask(wire, deadline) { if case .runStarted(let run)? = $0.wire.kind { run.run } else { nil } }
+    }
+
+    /// Gives UDFs of a run other parameters, from the next partition on.
+    ///
+    /// - Parameters:
+    ///   - udfs: those that change, by their ids, with all parameters that are not to have their defaults.
+    ///   - recompute: whether what was done with the former parameters is done again, as far as the server still has the
+    ///     frames; otherwise it stays, and the update says where (``ChannelUpdate/generations``).
+    @discardableResult
+    public func changeRun(
+        _ run: String, to udfs: [UDFSelection], recompute: Bool = false, deadline: Duration = .seconds(5)
+    ) async throws(ControlFailure) -> CommandResult {
+        var wire = WireRequest()
+        wire.changeRun.run = run
+        wire.changeRun.udfs = udfs.map(\.wire)
+        wire.changeRun.recompute = recompute
+        return try await command(wire, deadline)
     }
 
     @discardableResult
@@ -224,5 +237,15 @@ extension StemwireConnection {
             .unexpectedReply,
             "the reply is of another kind than was asked for; client and server may differ in version",
             stateBefore: reply.stateBefore, stateAfter: reply.stateAfter)
+    }
+}
+
+extension UDFSelection {
+    fileprivate var wire: WireUdfRequest {
+        var selection = WireUdfRequest()
+        selection.id = id
+        selection.name = name
+        selection.parameters = parameters
+        return selection
     }
 }

@@ -129,8 +129,8 @@ struct FetchPeer: Sendable {
             break
         case .hello, .credit, .fetch:
             malformed += 1
-        case nil:
-            // A kind of a later version.
+        default:
+            // A kind of a later version, or one for workers.
             break
         }
     }

@@ -1,6 +1,6 @@
 /// Counts what was lost on one topic, by the numbers of its messages.
-struct SequenceTracker: Sendable {
-    enum Observation: Equatable, Sendable {
+package struct SequenceTracker: Sendable {
+    package enum Observation: Equatable, Sendable {
         /// The first message heard on this topic; what was before is not known.
         case first
         case next
@@ -28,15 +28,17 @@ struct SequenceTracker: Sendable {
 }
 
 /// The trackers of a subscription's topics in one server session.
-struct SessionTracker: Sendable {
+package struct SessionTracker: Sendable {
     /// The session of the messages that count now; nil before the first.
     private(set) var session: [UInt8]?
     private var topics: [String: SequenceTracker] = [:]
     /// More topics than this are not told apart; a well-behaved server has one a result channel.
     private static let topicLimit = 4096
 
+    package init() {}
+
     /// - Returns: whether this is the start of another session than the one before.
-    mutating func enter(_ session: [UInt8]) -> Bool {
+    package mutating func enter(_ session: [UInt8]) -> Bool {
         guard session != self.session else { return false }
         let isRestart = self.session != nil
         self.session = session
@@ -44,7 +46,7 @@ struct SessionTracker: Sendable {
         return isRestart
     }
 
-    mutating func observe(topic: String, sequence: UInt64) -> SequenceTracker.Observation {
+    package mutating func observe(topic: String, sequence: UInt64) -> SequenceTracker.Observation {
         guard topics.count < Self.topicLimit || topics[topic] != nil else { return .first }
         return topics[topic, default: SequenceTracker()].observe(sequence)
     }

@@ -59,6 +59,12 @@ public struct ChannelUpdate: Sendable {
     public let positionsExpected: Int
     /// Whether no more updates will come for this acquisition.
     public let isFinal: Bool
+    /// The generation of the run's parameters; rises with every change during the run.
+    public let parameterGeneration: Int
+    /// Where positions were made with earlier parameters: stretches of one generation, rising. Empty when all are of one.
+    public let generations: [(positions: Range<Int>, generation: Int)]
+    /// With the final update, from servers that tell it.
+    public let manifest: ResultManifest?
 
     private let array: ReceivedPart
     private let mask: ReceivedPart
@@ -93,6 +99,14 @@ public struct ChannelUpdate: Sendable {
             throw MalformedMessage("a valid mask of \(mask.count) bytes for \(positions) positions")
         }
         isFinal = wire.final
+        parameterGeneration = Int(wire.parameterGeneration)
+        var generations: [(positions: Range<Int>, generation: Int)] = []
+        for stretch in wire.generations {
+            let range = try WireReading.positions(first: stretch.range.first, count: stretch.range.count)
+            generations.append((range, Int(stretch.parameterGeneration)))
+        }
+        self.generations = generations
+        manifest = wire.hasManifest ? try ResultManifest(wire.manifest) : nil
         self.array = array
         self.mask = mask
         guard verifiesChecksums else { return }

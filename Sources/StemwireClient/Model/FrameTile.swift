@@ -118,6 +118,18 @@ public struct FrameTile: Sendable {
     /// A copy of one frame's header (`MQ1,…`), padding included.
     public func header(ofFrame frame: Int) -> [UInt8] { withHeader(ofFrame: frame) { Array($0) } }
 
+    /// Reads all frames in place: the start of the first frame's message, the bytes from one message to the next, and
+    /// those from the start of a message to its pixels. The pointer is at no particular alignment, and valid in `body` only.
+    package func withMessages<Result, Failure: Error>(
+        _ body: (_ base: UnsafeRawPointer, _ stride: Int, _ pixelOffset: Int) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let (first, stride, offset) = (firstFrame * geometry.stride, geometry.stride, geometry.pixelOffset)
+        return try payload.withUnsafeBytes { (bytes) throws(Failure) in
+            // A tile has at least one frame, and so its payload an address.
+            try body(bytes.baseAddress! + first, stride, offset)
+        }
+    }
+
     // MARK: Decoded pixels
 
     /// Format of the frames, as their own headers tell it.
@@ -170,7 +182,8 @@ public struct FrameTile: Sendable {
         return images
     }
 
-    private func decoder() throws(TileDecodeError) -> FrameDecoder {
+    /// Decodes frames of this tile's format; made once for all tiles of a connection that have it.
+    package func decoder() throws(TileDecodeError) -> FrameDecoder {
         let pixelBytes = geometry.pixelBytes
         return try withHeader(ofFrame: 0) { (header) throws(TileDecodeError) in
             try decoding.decoder(header: header, pixelBytes: pixelBytes)

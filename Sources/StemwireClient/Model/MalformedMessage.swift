@@ -1,8 +1,8 @@
 import StemwireProtocol
 
 /// A message that cannot be what it says it is. Counted in ``ClientStatistics`` and skipped, never thrown at a user.
-struct MalformedMessage: Error, Sendable, CustomStringConvertible {
-    let description: String
+package struct MalformedMessage: Error, Sendable, CustomStringConvertible {
+    package let description: String
 
     init(_ description: String) { self.description = description }
 }

@@ -9,6 +9,11 @@ public struct ServerEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// Reads `tcp://HOST:PORT`, `stemwire://HOST[:PORT]` or `HOST[:PORT]`; the port is 7400 unless given, an IPv6
     /// number stands in brackets.
     public init(_ text: String) throws(ConnectError) {
+        try self.init(text, defaultPort: ServerEndpoint.defaultControlPort)
+    }
+
+    /// As the public one, for another of the server's sockets.
+    package init(_ text: String, defaultPort: Int) throws(ConnectError) {
         var rest = text[...]
         if let scheme = rest.firstRange(of: "://") {
             let name = rest[..<scheme.lowerBound]
@@ -18,7 +23,7 @@ public struct ServerEndpoint: Sendable, Hashable, CustomStringConvertible {
             rest = rest[scheme.upperBound...]
         }
         if rest.last == "/" { rest.removeLast() }
-        var port = String(ServerEndpoint.defaultControlPort)
+        var port = String(defaultPort)
         if rest.first == "[" {
             guard let end = rest.firstIndex(of: "]") else { throw .badEndpoint(text, why: "the bracket is not closed") }
             host = String(rest[rest.index(after: rest.startIndex)..<end])
@@ -52,9 +57,9 @@ public struct ServerEndpoint: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether it is on this machine by its name or number.
-    var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+    package var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
 
-    var isIPv6: Bool { host.contains(":") }
+    package var isIPv6: Bool { host.contains(":") }
 
     /// The ZeroMQ endpoint of one of the server's ports.
     func address(port: Int) -> String { isIPv6 ? "tcp://[\(host)]:\(port)" : "tcp://\(host):\(port)" }

@@ -11,6 +11,7 @@ public struct ServerInfo: Sendable {
     /// What its detector is called in topics.
     public let source: String
     public let livePort: Int
+    /// 0: nobody there sends frames again, as with a relay.
     public let workPort: Int
     /// Names of the UDFs that it can run.
     public let udfs: [String]
@@ -25,7 +26,9 @@ public struct ServerInfo: Sendable {
         guard (1...64).contains(session.count), Topic.isValidSegment(source) else {
             throw MalformedMessage("a WELCOME without session or with the impossible source “\(source)”")
         }
-        guard let live = Self.port(welcome.directory.livePort), let work = Self.port(welcome.directory.workPort) else {
+        guard let live = Self.port(welcome.directory.livePort),
+            let work = welcome.directory.workPort == 0 ? 0 : Self.port(welcome.directory.workPort)
+        else {
             throw MalformedMessage(
                 "a WELCOME with the ports \(welcome.directory.livePort) and \(welcome.directory.workPort)")
         }

@@ -68,9 +68,9 @@ public enum TileDecodeError: Error, Sendable, Hashable, CustomStringConvertible 
 }
 
 /// Makes tiles of received messages, sharing one decoder among tiles of the same format.
-struct TileFactory {
+package struct TileFactory {
     /// Why a tile was not made.
-    enum Refusal: Error, Sendable {
+    package enum Refusal: Error, Sendable {
         case malformed(MalformedMessage)
         /// Its bytes changed on the way; the positions are lost.
         case checksum(acquisition: AcquisitionUUID, generation: UInt64, positions: Range<Int>)
@@ -79,9 +79,9 @@ struct TileFactory {
     let verifiesChecksums: Bool
     private var decoding: TileDecoding?
 
-    init(verifiesChecksums: Bool) { self.verifiesChecksums = verifiesChecksums }
+    package init(verifiesChecksums: Bool) { self.verifiesChecksums = verifiesChecksums }
 
-    mutating func make(_ wire: WireTile, payload: ReceivedPart, isFetched: Bool) throws(Refusal) -> FrameTile {
+    package mutating func make(_ wire: WireTile, payload: ReceivedPart, isFetched: Bool) throws(Refusal) -> FrameTile {
         let tile: FrameTile
         do throws(MalformedMessage) {
             let shared: TileDecoding

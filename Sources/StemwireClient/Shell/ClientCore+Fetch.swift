@@ -30,11 +30,14 @@ extension ClientCore {
         window: FetchPeer.Window, patience: Duration, verifiesChecksums: Bool, handlers: WorkChannel.Handlers
     ) throws(ZMQError) -> WorkChannel {
         guard let server, !isClosed else { throw ZMQError(.closed, "open work connection") }
+        if server.workPort == 0 { throw ZMQError(.notSupported, "fetch frames", subject: relaysDoNotFetch) }
         let settings = WorkChannel.Settings(
             endpoint: endpoint, port: server.workPort, client: options.clientName, window: window, patience: patience,
             verifiesChecksums: verifiesChecksums)
         return try WorkChannel(settings, in: context, on: reactor, handlers: handlers)
     }
+
+    private var relaysDoNotFetch: String { "\(endpoint) is a relay; frames are fetched from the server itself" }
 
     func startFetch(
         number: UInt64, acquisition: AcquisitionUUID, positions: Range<Int>, patience: Duration,
@@ -42,6 +45,9 @@ extension ClientCore {
     ) {
         guard !mailbox.isFinished else { return }
         guard !isClosed else { return mailbox.finish(.closed) }
+        guard server?.workPort != 0 else {
+            return mailbox.finish(.refused(ControlFailure(.wrongState, relaysDoNotFetch)))
+        }
         do throws(ZMQError) {
             let work: WorkChannel
             if let index = idlePeers.firstIndex(where: { $0.isReusable && $0.patience == patience }) {

@@ -186,12 +186,27 @@ extension ClientCore {
         guard !isPolling, !channels.isEmpty else { return }
         isPolling = true
         var request = WireRequest()
-        request.status = WireStatusRequest()
+        request.status.report = report
         begin(request, deadline: options.pollInterval * 3) { [self] result in
             isPolling = false
             guard case .success(let reply) = result, case .status(let status)? = reply.wire.kind else { return }
             receivedStatus(status)
         }
+    }
+
+    /// What all subscriptions together have received and lost, for the server's status.
+    private var report: WireSubscriberReport {
+        var report = WireSubscriberReport()
+        report.name = options.clientName
+        report.clientID = .init(reportID)
+        for channel in channels.values {
+            let counts = channel.counters.current
+            report.messagesReceived += UInt64(counts.messages)
+            report.messagesDropped += UInt64(counts.lostMessages)
+            report.framesReceived += UInt64(counts.frames)
+            report.framesRepaired += UInt64(counts.repairedFrames)
+        }
+        return report
     }
 
     /// Hands a status to all subscriptions, whichever way it came.

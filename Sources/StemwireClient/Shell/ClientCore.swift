@@ -32,6 +32,8 @@ actor ClientCore {
     var fetches: [UInt64: FetchTask] = [:]
     var idlePeers: [WorkChannel] = []
     var pollAlarm: Alarm?
+    /// Names this connection in its reports to the server.
+    let reportID = AcquisitionUUID.random().bytes
     var isPolling = false
     var lastHeard: ContinuousClock.Instant = .now
     var lastPoll: ContinuousClock.Instant = .now

@@ -7,9 +7,9 @@ import ZeroMQ
 /// is done long after its caller gave it up. The owner sends again what still matters.
 ///
 /// Threading: the reactor's thread only. Closed by ``close()``.
-final class Link {
+package final class Link {
     /// What happens to the connection.
-    enum Change: Sendable, Equatable {
+    package enum Change: Sendable, Equatable {
         /// A connection stands, but who is there is not known yet.
         case reached
         /// Connecting failed; it goes on.
@@ -22,10 +22,26 @@ final class Link {
         case refused(String)
     }
 
-    struct Handlers {
+    package struct Handlers {
         let message: ([ReceivedPart]) -> Void
         let change: (Change) -> Void
         let malformed: () -> Void
+
+        package init(
+            message: @escaping ([ReceivedPart]) -> Void, change: @escaping (Change) -> Void,
+            malformed: @escaping () -> Void
+        ) {
+            self.message = message
+            self.change = change
+            self.malformed = malformed
+        }
+    }
+
+    /// A part of a message on its way out.
+    package enum OutgoingPart {
+        case copied([UInt8])
+        /// Bytes that are sent from where they are; they stay there, unchanged, as long as `owner` lives.
+        case shared(UnsafeRawBufferPointer, owner: any AnyObject & Sendable)
     }
 
     let address: String
@@ -34,16 +50,13 @@ final class Link {
     private let reactor: Reactor
     private let handlers: Handlers
     private var watch: WatchToken?
-    private var outbox: [Parts] = []
+    private var outbox: [[OutgoingPart]] = []
     /// Messages taken in one turn of the reactor; what is left makes it come back.
     private static let turn = 64
     private static let catchUpTurns = 64
     private static let outboxLimit = 4096
 
-    /// A message of copied parts.
-    typealias Parts = [[UInt8]]
-
-    init(
+    package init(
         _ kind: Socket.Kind, to address: String, isIPv6: Bool, in context: Context, on reactor: Reactor,
         receiveHighWaterMark: Int, handlers: Handlers
     ) throws(ZMQError) {
@@ -64,7 +77,7 @@ final class Link {
     }
 
     /// Begins to connect.
-    func open(subscribingTo topics: [String] = []) throws(ZMQError) {
+    package func open(subscribingTo topics: [String] = []) throws(ZMQError) {
         try reactor.monitor(socket) { [self] event in observe(event) }
         for topic in topics { try socket.subscribe(topic) }
         watch = reactor.watch(socket) { [self] events in
@@ -74,14 +87,19 @@ final class Link {
         try socket.connect(address)
     }
 
-    func send(_ parts: [[UInt8]]) {
+    func send(_ parts: [[UInt8]]) { send(parts.map { .copied($0) }) }
+
+    package func send(_ parts: [OutgoingPart]) {
         guard outbox.count < Self.outboxLimit else { return }
         outbox.append(parts)
         flush()
     }
 
     /// Ends subscriptions before the socket goes, so that the server hears of it at once.
-    func close(unsubscribingFrom topics: [String] = []) {
+    ///
+    /// - Parameter linger: how long what was handed over already may still be sent; the context's end waits for it.
+    package func close(unsubscribingFrom topics: [String] = [], linger: TimeLimit = .zero) {
+        if linger != .zero { try? socket.configure { $0.linger = linger } }
         for topic in topics { try? socket.unsubscribe(topic) }
         outbox.removeAll()
         socket.close()
@@ -96,7 +114,12 @@ final class Link {
         }
         for parts in outbox {
             var message = Multipart()
-            for part in parts { message.append(copying: part) }
+            for part in parts {
+                switch part {
+                case .copied(let bytes): message.append(copying: bytes)
+                case .shared(let bytes, let owner): message.append(Message(bytes, owner: owner))
+                }
+            }
             do throws(ZMQError) {
                 guard try socket.trySend(&message) else { return }
             } catch {
@@ -108,7 +131,7 @@ final class Link {
 
     /// Takes what has come already. To be called before a deadline is judged: a process that was held up finds timers
     /// due before it has looked at its sockets.
-    func catchUp() {
+    package func catchUp() {
         for _ in 0..<Self.catchUpTurns where socket.isOpen {
             guard let events = try? socket.events, events.contains(.readable) else { return }
             receive()
