@@ -19,8 +19,13 @@ public struct RunOptions: Sendable {
     public var threads = 1
     /// The scan positions (flat, slow axis first) that UDFs work on; nil for all. Not with a server.
     public var roi: PositionSet?
+    /// What is done to every frame before any UDF sees it; nil for nothing. Not with a server.
+    public var corrections: Corrections?
     /// Memory for frames.
     public var ringBytes = 64 << 20
+    /// Of that, memory whose frames stay as long as there is room for new ones: what can be recomputed after a change of
+    /// parameters. Costs speed, since the memory in the processor's cache is not used again at once.
+    public var retainedBytes = 0
     /// The UDFs there are.
     public var registry = UDFRegistry.builtIn
 

@@ -29,6 +29,13 @@ public struct RunOutcome: Sendable {
     public let warnings: [String]
     /// What went wrong in a UDF, if something did.
     public internal(set) var udfError: String?
+    /// The generation of the run's parameters: how often they were changed while it went on.
+    public internal(set) var parameterGeneration: UInt32 = 0
+    /// Which generation of parameters processed positions (flat, slow axis first) were made with, or agree with; empty
+    /// when there has been one only.
+    public internal(set) var generations: [(positions: Range<Int>, generation: UInt32)] = []
+    /// What was done to every frame before any UDF saw it; nil for nothing.
+    public internal(set) var corrections: Corrections?
     /// What went wrong while results were shown, if something did; the results do not suffer.
     public internal(set) var plotErrors: [String] = []
 
@@ -77,6 +84,12 @@ public struct RunOutcome: Sendable {
             expected: accounting.expected, placed: accounting.placed, missingRanges: accounting.missingRanges,
             rejectedRanges: accounting.rejectedRanges, unprocessed: selected - processed, endReason: endReason,
             udfError: udfError)
+    }
+
+    func made(with corrections: Corrections?) -> RunOutcome {
+        var outcome = self
+        outcome.corrections = corrections
+        return outcome
     }
 
     /// The outcome itself where it is complete.
@@ -138,6 +151,11 @@ public struct RunOutcome: Sendable {
                 udfs.map { udf in
                     .object(["id": .text(udf.id), "name": .text(udf.name), "parameters": .object(udf.parameters)])
                 }),
+            "corrections": .list(
+                [
+                    ("dark", corrections?.dark != nil), ("gain", corrections?.gain != nil),
+                    ("excluded", corrections?.excluded != nil),
+                ].filter(\.1).map { .text($0.0) }),
             "udf_error": udfError.map { .text($0) } ?? .null,
             "acquisition_header": .object(header),
         ]

@@ -32,8 +32,7 @@ public final class AcquisitionServer: Sendable {
         var reactors: [Reactor] = []
         var link: DetectorLink?
         var detector: DetectorControl?
-        var lanes: [WorkerLane] = []
-        var queues: [TileQueue] = []
+        var mover: FrameMover?
         var live: LivePublisher?
         var work: WorkService?
         var control: ControlService?
@@ -76,19 +75,22 @@ public final class AcquisitionServer: Sendable {
     }
 
     private func open(_ parts: inout Parts) async throws -> Endpoints {
-        let ring = try FrameRing(
-            .init(
-                totalBytes: configuration.ringBytes,
-                retainedBytes: configuration.ringBytes - configuration.ringBytes / 4))
+        let ring = try FrameRing(.init(totalBytes: configuration.ringBytes))
+        let frames = try frameStore(of: ring)
         let session = AcquisitionID.random().bytes
         let liveWake = try WakeUp()
         let liveQueue = TileQueue(for: ring) { liveWake.signal() }
-        let table = RunTable(registry: configuration.registry, lanes: configuration.threads) { liveWake.signal() }
+        let workWake = try WakeUp()
+        // The desk is who reports that all frames have been worked on, and who begins with other parameters.
+        let table = RunTable(registry: configuration.registry, lanes: 1) {
+            liveWake.signal()
+            workWake.signal()
+        }
         try startDefaultRun(in: table)
-        let laneQueues = (0..<configuration.threads).map { _ in TileQueue(for: ring) }
+        let workQueue = TileQueue(for: ring) { workWake.signal() }
         let shape = RequestedShape()
         let receiver = MerlinReceiver(
-            ring: ring, consumers: [liveQueue] + laneQueues, configuration: receiverConfiguration(shape))
+            ring: ring, consumers: [liveQueue, workQueue], configuration: receiverConfiguration(shape))
         let share = Int(Double(configuration.ringBytes) * configuration.liveShare)
         let pins = TilePins(of: ring, limit: share)
         let detector = try DetectorControl(configuration)
@@ -102,22 +104,25 @@ public final class AcquisitionServer: Sendable {
             table: table, session: session, configuration: configuration, status: { status.wire() })
         parts.live = live
         let work = try WorkService(
-            on: parts.reactors[2], in: parts.context, ring: ring, pins: TilePins(of: ring, limit: share), table: table,
-            session: session, sendsChecksums: configuration.sendsChecksums)
+            on: parts.reactors[2], in: parts.context, pins: TilePins(of: ring, limit: share),
+            sendsChecksums: configuration.sendsChecksums,
+            parts: WorkService.Parts(
+                ring: ring, frames: frames, queue: workQueue, wakeUp: workWake, table: table, session: session),
+            settings: DispatchDesk.Settings(
+                threads: configuration.threads, beatInterval: configuration.workerBeatInterval,
+                silenceLimit: configuration.workerSilenceLimit,
+                whenMemoryIsShort: configuration.whenProcessingIsBehind, deathLimit: configuration.quarantineDeaths),
+            announce: { live.submit($0) })
         parts.work = work
+        parts.mover = try FrameMover(frames)
         let livePort = try port(of: await live.start(at: endpoint(configuration.livePort)))
         let workPort = try port(of: await work.start(at: endpoint(configuration.workPort)))
 
-        parts.queues = laneQueues
-        for (index, queue) in laneQueues.enumerated() {
-            parts.lanes.append(
-                try WorkerLane(index: index, of: laneQueues.count, queue: queue, ring: ring, table: table))
-        }
         let operations = ControlOperations(
             configuration: configuration, session: session, table: table, receiver: receiver, detector: detector,
             shape: shape, status: status, livePort: livePort, workPort: workPort)
         let control = try ControlService(
-            on: parts.reactors[0], in: parts.context, session: session, handler: operations)
+            on: parts.reactors[0], in: parts.context, session: { session }, handler: operations)
         parts.control = control
         let controlPort = try port(of: await control.start(at: endpoint(configuration.controlPort)))
         operations.controlPort.store(controlPort, ordering: .releasing)
@@ -131,17 +136,28 @@ public final class AcquisitionServer: Sendable {
             live.submit(event)
         }
         parts.link = link
-        status.attach(link: link, live: live.counters, work: work.counters, control: control.counters)
+        status.attach(
+            link: link, live: live.counters, work: work.counters, dispatch: work.report, control: control.counters)
         logger.info(
             "serving", metadata: ["control": "\(controlPort)", "live": "\(livePort)", "work": "\(workPort)"])
         return Endpoints(controlPort: controlPort, livePort: livePort, workPort: workPort)
+    }
+
+    private func frameStore(of ring: FrameRing) throws -> FrameStore {
+        var settings = FrameStore.Configuration()
+        settings.whenFull = configuration.whenProcessingIsBehind
+        let spool =
+            configuration.spoolBytes > 0
+            ? try TileSpool(bytes: configuration.spoolBytes, directory: configuration.spoolDirectory) : nil
+        return FrameStore(ring: ring, spool: spool, configuration: settings)
     }
 
     private func startDefaultRun(in table: RunTable) throws(ServerError) {
         guard !configuration.udfs.isEmpty else { return }
         do throws(RunTableError) {
             try table.start(
-                name: Self.defaultRun, requests: configuration.udfs, acquisitions: nil, joinsCurrent: false)
+                name: Self.defaultRun, requests: configuration.udfs, corrections: configuration.corrections,
+                acquisitions: nil, joinsCurrent: false)
         } catch {
             throw .badSetting("udf", error.description)
         }
@@ -157,9 +173,12 @@ public final class AcquisitionServer: Sendable {
     private static func close(_ parts: Parts) async {
         await blocking {
             parts.link?.stop()
-            for queue in parts.queues { queue.close() }
-            for lane in parts.lanes { lane.join() }
             parts.detector?.stop()
+        }
+        let threads = await parts.work?.drain() ?? []
+        await blocking {
+            for thread in threads { thread.stop() }
+            parts.mover?.stop()
         }
         await parts.control?.stop()
         await parts.work?.stop()

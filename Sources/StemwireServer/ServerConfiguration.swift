@@ -35,16 +35,30 @@ public struct ServerConfiguration: Sendable {
     /// Scan positions in a partition; nil: whole scan lines, about 256 positions.
     public var framesPerPartition: Int?
 
-    /// Threads that run UDFs.
+    /// Threads of the server that run UDFs; 0 leaves all of it to workers.
     public var threads = 1
+    /// Bytes of frames kept in a file when the ring is short, so that work can be done again; 0 for none.
+    public var spoolBytes = 0
+    /// Where that file is made; nil: the system's directory for temporary files.
+    public var spoolDirectory: String?
+    /// What happens when neither ring nor spool has room for frames that are still to be worked on.
+    public var whenProcessingIsBehind = StoreFullPolicy.backPressure
+    /// How often workers get a sign of life, and how long one may be silent before it counts as dead.
+    public var workerBeatInterval = Duration.seconds(1)
+    public var workerSilenceLimit = Duration.seconds(3)
     /// UDFs that run on every acquisition.
     public var udfs: [UDFRequest] = []
+    /// What is done to every frame before any UDF sees it, in all runs; nil for nothing.
+    public var corrections: Corrections?
     /// The UDFs there are.
     public var registry = UDFRegistry.builtIn
     /// Result updates a second, at most, for each channel.
     public var updatesPerSecond = 20.0
     /// Whether tiles and results carry a checksum.
     public var sendsChecksums = true
+
+    /// Workers that may die over a partition before it is given up.
+    public var quarantineDeaths = 3
 
     public init() {}
 }
@@ -68,8 +82,15 @@ extension ServerConfiguration {
         guard ringBytes >= 8 << 20 else {
             throw .badSetting("ring", "\(ringBytes >> 20) MiB is too little for frames; 8 MiB is the least")
         }
-        guard (1...256).contains(threads) else {
-            throw .badSetting("threads", "\(threads) threads; 1 to 256 are possible")
+        guard (0...256).contains(threads) else {
+            throw .badSetting("threads", "\(threads) threads; 0 to 256 are possible")
+        }
+        guard quarantineDeaths > 0 else { throw .badSetting("quarantine deaths", "\(quarantineDeaths); at least 1") }
+        guard spoolBytes >= 0 else { throw .badSetting("spool", "\(spoolBytes) bytes") }
+        guard workerBeatInterval > .zero, workerSilenceLimit > workerBeatInterval else {
+            throw .badSetting(
+                "worker silence limit",
+                "\(workerSilenceLimit) is not longer than the \(workerBeatInterval) between two signs of life")
         }
         if let navShape {
             do throws(NavShapeError) {

@@ -95,6 +95,23 @@ import Testing
         #expect(screen.all.last?.contains("monitor.intensity: 24 of 24") == true)
     }
 
+    @Test("corrected frames") func corrections() async throws {
+        let context = LiveContext()
+        let connection = try context.makeConnection(
+            .memory(
+                [UInt16](repeating: 3, count: 4 * 1024), navShape: [2, 2], sigShape: SigShape(height: 32, width: 32)))
+        let scan = try context.makeAcquisition(connection)
+        // example: corrections
+        let corrections = Corrections(
+            dark: ResultArray([Float](repeating: 0.5, count: 1024), shape: [32, 32]),
+            gain: ResultArray([Float](repeating: 1.25, count: 1024), shape: [32, 32]),
+            excluded: ExcludedPixels([(y: 3, x: 5), (y: 17, x: 30)]))
+        let outcome = try await context.run(UDFRequest(name: "sum"), on: scan, corrections: corrections)
+        // end
+
+        #expect(outcome["sum"]?.array.doubles() == Array(repeating: 4 * 2.5 * 1.25, count: 1024))
+    }
+
     @Test func theTextHasThisCode() throws {
         let here = URL(fileURLWithPath: #filePath)
         let root = here.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
@@ -108,8 +125,8 @@ import Testing
             return code.map { $0.hasPrefix("        ") ? String($0.dropFirst(8)) : String($0) }.joined(separator: "\n")
         }
         // The last one is this function's own text.
-        #expect(examples.count == 6)
-        for example in examples.prefix(5) {
+        #expect(examples.count == 7)
+        for example in examples.prefix(6) {
             #expect(page.contains("```swift\n\(example)```"), "the page lacks:\n\(example)")
         }
     }

@@ -1,3 +1,4 @@
+import MerlinProtocol
 import StemwireAcquisition
 import StemwireSystem
 import StemwireUDF
@@ -48,8 +49,15 @@ final class LocalEngine: RunEngine {
 
     func begin() async throws(RunError) {
         let link = try opened()
-        try link.pipeline.start(name, requests, roi: options.roi)
+        try link.pipeline.start(name, requests, roi: options.roi, corrections: options.corrections)
         try await onThread("connect") { [deadline] () throws(RunError) in try link.connect(deadline: deadline) }
+    }
+
+    func changeParameters(_ requests: [UDFRequest], recompute: Bool) async throws(RunError) {
+        let link = try opened()
+        try await onThread("change") { [name] () throws(RunError) in
+            try link.pipeline.change(name, to: requests, recomputes: recompute)
+        }
     }
 
     func end() async {
@@ -87,6 +95,7 @@ final class LocalEngine: RunEngine {
         var nextProgress = ContinuousClock.now
         var nextUpdate = nextProgress
         var shown = 0
+        var unchecked = options.corrections
         while true {
             pipeline.waitForChange(timeout: min(Self.tick, observer.interval))
             let now = ContinuousClock.now
@@ -98,8 +107,12 @@ final class LocalEngine: RunEngine {
             }
             if let failure = source.failure { throw .failed(failure) }
             if let misfit = pipeline.misfit(name) { throw .badRequest(misfit) }
-            if let outcome { return outcome }
-            if let tell = observer.update, progress.processed > shown, now >= nextUpdate,
+            if let corrections = unchecked, let frames = pipeline.sigShape(name) {
+                try check(corrections, frames)
+                unchecked = nil
+            }
+            if let outcome { return outcome.made(with: options.corrections) }
+            if let tell = observer.update, progress.processed != shown, now >= nextUpdate,
                 let update = pipeline.update(name)
             {
                 shown = update.processed
@@ -110,7 +123,7 @@ final class LocalEngine: RunEngine {
                 // Nothing more will come; what came is worked on before the engine has stopped.
                 source.stop()
                 pipeline.stop()
-                if let outcome = pipeline.outcome(name) { return outcome }
+                if let outcome = pipeline.outcome(name) { return outcome.made(with: options.corrections) }
                 throw .failed("the source ended before a good frame had come: \(source.endText)")
             }
             if isEndedByUser.isSet, let end = pipeline.emptyEnd, end.generation > emptyBefore, !pipeline.hasBegun(name)
@@ -122,12 +135,22 @@ final class LocalEngine: RunEngine {
         }
     }
 
+    private func check(_ corrections: Corrections, _ frames: SigShape) throws(RunError) {
+        do throws(CorrectionsError) {
+            try corrections.check(frames)
+        } catch {
+            throw .badRequest("corrections: \(error)")
+        }
+    }
+
     private func timedOut(_ link: LocalLink) -> RunError {
         let pipeline = link.pipeline
         // Ends the acquisition, so that what came is final. A link that is to stay is opened anew by the next run.
         link.activeSource?.stop()
         pipeline.drain(name, within: .seconds(10))
-        return .timedOut(pipeline.timeoutText(name, after: options.timeout ?? .zero), pipeline.outcome(name))
+        return .timedOut(
+            pipeline.timeoutText(name, after: options.timeout ?? .zero),
+            pipeline.outcome(name)?.made(with: options.corrections))
     }
 
     // MARK: The detector

@@ -59,7 +59,8 @@ final class LocalLink: Sendable {
         }
         (self.source, self.hook) = (source, hook)
         do throws(RunError) {
-            pipeline = try Pipeline(options: options, holds: holds)
+            pipeline = try Pipeline(
+                options: options, ring: source.ring(for: options), holds: holds)
         } catch {
             simulator?.stop()
             throw error
@@ -98,13 +99,14 @@ final class LocalLink: Sendable {
             active.value = DetectorSource(receiver: receiver)
         case .recording(let set):
             active.value = FeedSource(
-                MIBFileSource(set: set, ring: ring, consumers: queues, configuration: configuration))
+                MIBFileSource(
+                    set: set, ring: ring, consumers: queues, configuration: configuration, reading: .byConsumers))
         case .memory(let frames):
             configuration.tracker.resolver = NavShapeResolver()
             active.value = FeedSource(
                 MemorySource(
                     navShape: frames.navShape, sigShape: frames.sigShape, pixelType: frames.pixelType, ring: ring,
-                    consumers: queues, configuration: configuration, fill: frames.fill))
+                    consumers: queues, configuration: configuration, reading: .byConsumers, fill: frames.fill))
         }
     }
 

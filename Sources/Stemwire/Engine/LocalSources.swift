@@ -3,6 +3,22 @@ import StemwireAcquisition
 import StemwireSystem
 import Synchronization
 
+extension LocalSource {
+    /// The ring that suits frames that the engine's threads read for themselves; nil for all others.
+    func ring(for options: RunOptions) -> FrameRing.Configuration? {
+        switch self {
+        case .recording(let set):
+            PixelReading.ring(
+                format: set.format, framesPerPartition: options.framesPerPartition, consumers: options.threads)
+        case .memory(let frames):
+            MemorySource.ring(
+                sigShape: frames.sigShape, pixelType: frames.pixelType,
+                framesPerPartition: options.framesPerPartition, consumers: options.threads)
+        case .merlin, .simulator: nil
+        }
+    }
+}
+
 /// What feeds a pipeline, and how to end it.
 protocol ActiveSource: Sendable {
     /// Ends the source. May be called again.
@@ -45,18 +61,21 @@ final class FeedSource: ActiveSource {
     private let name: String
     private let run: @Sendable () throws -> Void
     private let interrupt: @Sendable () -> Void
+    private let readingFailure: @Sendable () -> (any Error)?
     private let state = Locked(State())
 
     init(_ source: MIBFileSource) {
         name = "recording"
         run = { try source.run() }
         interrupt = { source.stop() }
+        readingFailure = { source.readingFailure }
     }
 
     init(_ source: MemorySource) {
         name = "array"
         run = { source.run() }
         interrupt = { source.stop() }
+        readingFailure = { nil }
     }
 
     /// Begins; the second time it does nothing.
@@ -82,7 +101,7 @@ final class FeedSource: ActiveSource {
         ending?.join()
     }
 
-    var failure: String? { state.withLock { $0.error } }
+    var failure: String? { state.withLock { $0.error } ?? readingFailure().map { "\($0)" } }
     var hasEnded: Bool { state.withLock { $0.hasEnded } }
     var endText: String { "the \(name) has no good frame" }
 }

@@ -16,11 +16,21 @@ final class Pipeline: Sendable {
     private let changed: CountingSemaphore
     private let isStopped = Locked(false)
 
-    /// - Parameter holds: whether an acquisition that no run awaits is held for the next run, or its frames let go.
-    init(options: RunOptions, holds: Bool) throws(RunError) {
+    /// - Parameters:
+    ///   - configuration: of a ring that suits the source, if there is memory for it; nil: a usual one.
+    ///   - holds: whether an acquisition that no run awaits is held for the next run, or its frames let go.
+    init(options: RunOptions, ring configuration: FrameRing.Configuration? = nil, holds: Bool) throws(RunError) {
         self.options = options
         do throws(SystemError) {
-            let ring = try FrameRing(.init(totalBytes: options.ringBytes))
+            let ring: FrameRing
+            var suiting = configuration
+            suiting?.retainedBytes = options.retainedBytes
+            if let suiting = suiting.flatMap({ try? FrameRing($0) }) {
+                ring = suiting
+            } else {
+                ring = try FrameRing(
+                    .init(totalBytes: options.ringBytes, retainedBytes: options.retainedBytes))
+            }
             let threads = max(1, options.threads)
             let changed = CountingSemaphore()
             let gate = AcquisitionGate(holds: holds) { changed.post() }
@@ -71,13 +81,26 @@ final class Pipeline: Sendable {
     // MARK: Runs
 
     /// Adds a run on the acquisition that is held, or on the next one.
-    func start(_ run: String, _ requests: [UDFRequest], roi: PositionSet?) throws(RunError) {
+    func start(
+        _ run: String, _ requests: [UDFRequest], roi: PositionSet?, corrections: Corrections?
+    ) throws(RunError) {
         do throws(RunTableError) {
-            try table.start(name: run, requests: requests, roi: roi, acquisitions: 1, joinsCurrent: false)
+            try table.start(
+                name: run, requests: requests, roi: roi, corrections: corrections, acquisitions: 1,
+                joinsCurrent: false)
         } catch {
             throw .badRequest(error.description)
         }
         gate.awaitNext()
+    }
+
+    /// Changes parameters of a run.
+    func change(_ run: String, to requests: [UDFRequest], recomputes: Bool) throws(RunError) {
+        do throws(RunTableError) {
+            try table.change(name: run, to: requests, recomputes: recomputes)
+        } catch {
+            throw .badRequest(error.description)
+        }
     }
 
     /// Ends a run; where its acquisition has not begun, the next one is not taken.
@@ -123,7 +146,8 @@ final class Pipeline: Sendable {
         return RunUpdate(
             navShape: record.description.navShape.dimensions, sigShape: record.description.sigShape,
             dtype: DType(record.description.format.decodedPixel), channels: Self.channels(snapshot),
-            processedPositions: snapshot.processed, expected: snapshot.expected)
+            processedPositions: snapshot.processed, expected: snapshot.expected,
+            parameterGeneration: snapshot.parameterGeneration, generations: snapshot.generations)
     }
 
     private static func channels(_ snapshot: ActiveRun.Snapshot) -> [RunOutcome.Channel] {
@@ -141,6 +165,9 @@ final class Pipeline: Sendable {
 
     /// Whether the run's acquisition has begun.
     func hasBegun(_ run: String) -> Bool { record(of: run) != nil }
+
+    /// The size of the frames of the run's acquisition; nil before it has begun.
+    func sigShape(_ run: String) -> SigShape? { record(of: run)?.description.sigShape }
 
     /// Why a run cannot be done on the acquisition that has begun.
     func misfit(_ run: String) -> String? {
@@ -164,7 +191,8 @@ final class Pipeline: Sendable {
             secondsToResult: WallClock.now - record.description.startedAt,
             acquisitionHeader: record.description.header?.entries.map { ($0.key, $0.value) } ?? [],
             udfs: active.requests, channels: Self.channels(snapshot), processedPositions: snapshot.processed,
-            selected: snapshot.expected, warnings: record.description.warnings, udfError: snapshot.error)
+            selected: snapshot.expected, warnings: record.description.warnings, udfError: snapshot.error,
+            parameterGeneration: snapshot.parameterGeneration, generations: snapshot.generations)
     }
 
     func timeoutText(_ run: String, after limit: Duration) -> String {

@@ -42,6 +42,19 @@ final class RemoteEngine: RunEngine {
         guard options.roi == nil else {
             throw .badRequest("a region of interest cannot be given to a server; run in this process, or leave it out")
         }
+        guard options.corrections == nil else {
+            throw .badRequest("corrections cannot be given to a server; run in this process, or leave them out")
+        }
+        if let request = requests.first(where: { $0.function != nil }) {
+            throw .badRequest(
+                "the function \(request.id) cannot be sent to a server; run it in this process, or write a UDF that the "
+                    + "server is built with")
+        }
+        if let request = requests.first(where: { !$0.auxiliary.isEmpty }) {
+            throw .badRequest(
+                "the auxiliary data of \(request.id) cannot be sent to a server; run it in this process, or leave them "
+                    + "out")
+        }
         state.withLock { $0.began = .now }
         let server = try await RunError.translating {
             try await StemwireConnection.connect(
@@ -70,6 +83,10 @@ final class RemoteEngine: RunEngine {
                 state.updates = server.updates(run: run)
             }
         }
+    }
+
+    func changeParameters(_ requests: [UDFRequest], recompute: Bool) async throws(RunError) {
+        throw .badRequest("parameters of a run on a server cannot be changed while it goes on; run in this process")
     }
 
     func end() async {

@@ -10,6 +10,8 @@ protocol RunEngine: AcquisitionBackend {
     func begin() async throws(RunError)
     /// Follows the run to its end. Cancelling the task ends it.
     func follow(_ observer: RunObserver) async throws(RunError) -> RunOutcome
+    /// Changes parameters of UDFs while the run goes on.
+    func changeParameters(_ requests: [UDFRequest], recompute: Bool) async throws(RunError)
     /// Leaves nothing behind.
     func end() async
 }

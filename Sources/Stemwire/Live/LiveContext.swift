@@ -30,9 +30,12 @@ public struct LiveContext: Sendable {
     /// - Parameters:
     ///   - threads: that run UDFs; results do not depend on it.
     ///   - ringBytes: memory for the frames of one acquisition that wait for the UDFs.
+    ///   - retainedBytes: of that, memory whose frames are kept for `RunUpdates.changeParameters`; costs some speed.
     ///   - registry: the UDFs there are: the built-in ones, and your own with `UDFRegistry.builtIn.adding(…)`.
-    public init(threads: Int = 1, ringBytes: Int = 64 << 20, registry: UDFRegistry = .builtIn) {
-        self.init(nil, threads: threads, ringBytes: ringBytes, registry: registry)
+    public init(
+        threads: Int = 1, ringBytes: Int = 64 << 20, retainedBytes: Int = 0, registry: UDFRegistry = .builtIn
+    ) {
+        self.init(nil, threads: threads, ringBytes: ringBytes, retainedBytes: retainedBytes, registry: registry)
     }
 
     /// Runs UDFs on an acquisition server; recordings and local sources are worked on in this process as without one.
@@ -53,11 +56,14 @@ public struct LiveContext: Sendable {
         }
     }
 
-    private init(_ server: ServerEndpoint?, threads: Int, ringBytes: Int, registry: UDFRegistry) {
+    private init(
+        _ server: ServerEndpoint?, threads: Int, ringBytes: Int, retainedBytes: Int = 0, registry: UDFRegistry
+    ) {
         self.server = server
         var base = RunOptions()
         base.threads = threads
         base.ringBytes = ringBytes
+        base.retainedBytes = retainedBytes
         base.registry = registry
         self.base = base
     }
@@ -185,10 +191,13 @@ public struct LiveContext: Sendable {
 
     /// Runs one UDF on the next acquisition, or on a recording, to its end: see the other `run`.
     public func run(
-        _ udf: UDFRequest, on acquisition: Acquisition, roi: PositionSet? = nil, timeout: Duration? = nil,
+        _ udf: UDFRequest, on acquisition: Acquisition, roi: PositionSet? = nil, corrections: Corrections? = nil,
+        timeout: Duration? = nil,
         plots: [any LivePlot] = [], progress: (@Sendable (RunProgress) -> Void)? = nil
     ) async throws -> RunOutcome {
-        try await run([udf], on: acquisition, roi: roi, timeout: timeout, plots: plots, progress: progress)
+        try await run(
+            [udf], on: acquisition, roi: roi, corrections: corrections, timeout: timeout, plots: plots,
+            progress: progress)
     }
 
     /// Runs UDFs on the next acquisition, or on a recording, to its end.
@@ -197,6 +206,7 @@ public struct LiveContext: Sendable {
     ///   - udfs: computed together in one pass over the frames. Their ids must differ.
     ///   - acquisition: live or recorded.
     ///   - roi: the scan positions to work on (flat, slow axis first); nil for all. Not on a server.
+    ///   - corrections: what is done to every frame before any UDF sees it; nil for nothing. Not on a server.
     ///   - timeout: how long all of it may take; what had come by then is in `RunError.timedOut`.
     ///   - plots: shown about ten times a second, and once more at the end.
     ///   - progress: called about ten times a second, on a thread of the run.
@@ -204,17 +214,20 @@ public struct LiveContext: Sendable {
     ///   missing, the channels hold what is there; `complete()` makes an error of it that carries the outcome.
     /// - Throws: `RunError`; or what a hook or the code of `prepareAcquisition` threw.
     public func run(
-        _ udfs: [UDFRequest], on acquisition: Acquisition, roi: PositionSet? = nil, timeout: Duration? = nil,
+        _ udfs: [UDFRequest], on acquisition: Acquisition, roi: PositionSet? = nil, corrections: Corrections? = nil,
+        timeout: Duration? = nil,
         plots: [any LivePlot] = [], progress: (@Sendable (RunProgress) -> Void)? = nil
     ) async throws -> RunOutcome {
         var observer = RunObserver(progress: progress)
         guard !plots.isEmpty else {
-            return try await perform(udfs, on: acquisition, roi: roi, timeout: timeout, observer)
+            return try await perform(
+                udfs, on: acquisition, roi: roi, corrections: corrections, timeout: timeout, observer)
         }
         let board = PlotBoard(plots)
         observer.update = { board.offer($0) }
         do {
-            var outcome = try await perform(udfs, on: acquisition, roi: roi, timeout: timeout, observer)
+            var outcome = try await perform(
+                udfs, on: acquisition, roi: roi, corrections: corrections, timeout: timeout, observer)
             outcome.plotErrors = await board.finish(RunUpdate(outcome))
             return outcome
         } catch {
@@ -240,29 +253,33 @@ public struct LiveContext: Sendable {
     ///   - acquisition: live or recorded.
     ///   - maximumRate: updates a second, at most; above 0.
     ///   - roi: the scan positions to work on (flat, slow axis first); nil for all. Not on a server.
+    ///   - corrections: what is done to every frame before any UDF sees it; nil for nothing. Not on a server.
     ///   - timeout: how long all of it may take.
     public func updates(
         _ udfs: [UDFRequest], on acquisition: Acquisition, maximumRate: Double = 10, roi: PositionSet? = nil,
-        timeout: Duration? = nil
+        corrections: Corrections? = nil, timeout: Duration? = nil
     ) -> RunUpdates {
-        RunUpdates { tell in
+        RunUpdates { control, tell in
             let interval = Duration.seconds(1 / max(maximumRate, 1e-3))
             return try await perform(
-                udfs, on: acquisition, roi: roi, timeout: timeout, RunObserver(update: tell, interval: interval))
+                udfs, on: acquisition, roi: roi, corrections: corrections, timeout: timeout,
+                RunObserver(update: tell, interval: interval), control)
         }
     }
 
     private func perform(
-        _ udfs: [UDFRequest], on acquisition: Acquisition, roi: PositionSet?, timeout: Duration?,
-        _ observer: RunObserver
+        _ udfs: [UDFRequest], on acquisition: Acquisition, roi: PositionSet?, corrections: Corrections?,
+        timeout: Duration?, _ observer: RunObserver, _ control: RunControl? = nil
     ) async throws -> RunOutcome {
         guard !udfs.isEmpty else { throw RunError.badRequest("no UDF was given; name at least one, such as sum") }
         var options = acquisition.options(base)
         options.roi = roi
+        options.corrections = corrections.flatMap { $0.isEmpty ? nil : $0 }
         options.timeout = timeout
         try acquisition.connection?.acquire()
         defer { acquisition.connection?.release() }
         let engine = engine(udfs, on: acquisition, options)
+        control?.engine.value = engine
         let opening: RunProcedure.Opening =
             if let body = acquisition.body {
                 .body(body)

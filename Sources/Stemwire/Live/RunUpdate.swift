@@ -17,13 +17,21 @@ public struct RunUpdate: Sendable {
     public let processedPositions: PositionSet
     /// Scan positions that are to be processed.
     public let expected: Int
+    /// The generation of the run's parameters; rises with every change while it goes on.
+    public let parameterGeneration: UInt32
+    /// Which generation of parameters processed positions (flat, slow axis first) were made with, or agree with; empty
+    /// when there has been one only.
+    public let generations: [(positions: Range<Int>, generation: UInt32)]
     /// Set in the last update: the run is over.
     public internal(set) var outcome: RunOutcome?
 
     init(
         navShape: [Int], sigShape: SigShape, dtype: DType, channels: [RunOutcome.Channel],
-        processedPositions: PositionSet, expected: Int
+        processedPositions: PositionSet, expected: Int, parameterGeneration: UInt32 = 0,
+        generations: [(positions: Range<Int>, generation: UInt32)] = []
     ) {
+        self.parameterGeneration = parameterGeneration
+        self.generations = generations
         self.navShape = navShape
         self.sigShape = sigShape
         self.dtype = dtype
@@ -37,7 +45,8 @@ public struct RunUpdate: Sendable {
         self.init(
             navShape: outcome.navShape,
             sigShape: SigShape(height: outcome.sigShape[0], width: outcome.sigShape[1]), dtype: outcome.dtype,
-            channels: outcome.channels, processedPositions: outcome.processedPositions, expected: outcome.selected)
+            channels: outcome.channels, processedPositions: outcome.processedPositions, expected: outcome.selected,
+            parameterGeneration: outcome.parameterGeneration, generations: outcome.generations)
         self.outcome = outcome
     }
 

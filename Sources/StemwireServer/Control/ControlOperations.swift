@@ -52,7 +52,8 @@ final class ControlOperations: ControlHandling {
         switch request.kind {
         case .hello(let hello):
             return welcome(hello)
-        case .status:
+        case .status(let wanted):
+            if wanted.hasReport { status.subscribers.note(wanted.report) }
             reply.status = status.wire()
         case .directory:
             reply.directory = directory()
@@ -62,6 +63,15 @@ final class ControlOperations: ControlHandling {
             return snapshot(wanted)
         case .startRun(let run):
             return start(run)
+        case .changeRun(let wanted):
+            do throws(RunTableError) {
+                try table.change(
+                    name: wanted.run, to: wanted.udfs.map { UDFRequest($0) }, recomputes: wanted.recompute)
+            } catch {
+                if case .unknown = error { return .failure(.notFound, error.description) }
+                return .failure(.invalidArgument, error.description)
+            }
+            reply.done = done()
         case .stopRun(let run):
             guard table.stop(name: run.run) else { return .failure(.notFound, "there is no run \"\(run.run)\"") }
             reply.done = done()
@@ -141,7 +151,8 @@ final class ControlOperations: ControlHandling {
             {
                 let item = UpdatePlan.Item(
                     topic: "", start: record.description, run: run.name, channel: channel, processed: state.processed,
-                    expected: state.expected, isFinal: state.isFinal)
+                    expected: state.expected, isFinal: state.isFinal, manifest: state.manifest,
+                    received: record.receivedCount(of: run))
                 let (header, mask) = item.wireUpdate(withChecksums: configuration.sendsChecksums)
                 guard payloads.count + 2 < WireLimits.parts else { break }
                 snapshot.channels.append(header)
@@ -167,10 +178,15 @@ final class ControlOperations: ControlHandling {
         if let bad = requests.first(where: { !Topic.isValidSegment($0.id) }) {
             return .failure(.invalidArgument, "the id \"\(bad.id)\" may have letters, digits, '.', '_' and '-' only")
         }
+        guard run.arrays.isEmpty else {
+            return .failure(
+                .invalidArgument, "this server takes no arrays with a run; corrections are given to `stemwire serve`")
+        }
         do throws(RunTableError) {
             try table.start(
-                name: name, requests: requests, acquisitions: run.acquisitions == 0 ? nil : Int(run.acquisitions),
-                joinsCurrent: run.joinCurrent)
+                name: name, requests: requests, corrections: configuration.corrections,
+                acquisitions: run.acquisitions == 0 ? nil : Int(run.acquisitions),
+                joinsCurrent: run.joinCurrent, fromStart: run.fromStart)
         } catch {
             if case .tooMany = error { return .failure(.busy, error.description) }
             return .failure(.invalidArgument, error.description)

@@ -5,7 +5,7 @@ import Synchronization
 import ZeroMQ
 
 /// What the control service asks for each request that it could read.
-protocol ControlHandling: Sendable {
+package protocol ControlHandling: Sendable {
     /// Does what `request` asks. Never throws: a refusal is a reply with a failure.
     ///
     /// May take as long as the request's deadline; runs wherever the implementation wants, but must not block the
@@ -14,17 +14,24 @@ protocol ControlHandling: Sendable {
 }
 
 /// A reply with its payload parts.
-struct ControlAnswer: Sendable {
-    enum Payload: Sendable {
+package struct ControlAnswer: Sendable {
+    package enum Payload: Sendable {
         case bytes([UInt8])
         /// Sent without a copy.
         case array(ResultArray)
+        /// As it was received, without a copy.
+        case part(ReceivedPart)
     }
 
-    var reply: WireReply
-    var payloads: [Payload] = []
+    package var reply: WireReply
+    package var payloads: [Payload] = []
 
-    static func failure(_ code: FailureCode, _ message: String, detectorCode: Int32 = 0) -> ControlAnswer {
+    package init(reply: WireReply, payloads: [Payload] = []) {
+        self.reply = reply
+        self.payloads = payloads
+    }
+
+    package static func failure(_ code: FailureCode, _ message: String, detectorCode: Int32 = 0) -> ControlAnswer {
         var reply = WireReply()
         reply.failure.code = code.rawValue
         reply.failure.message = message
@@ -34,7 +41,7 @@ struct ControlAnswer: Sendable {
 }
 
 /// The protocol's failure codes (PROTOCOL.md, section 4).
-enum FailureCode: String, Sendable, Error {
+package enum FailureCode: String, Sendable, Error {
     case malformed, unknownRequest, unsupportedVersion, invalidArgument, notFound, detectorRefused
     case detectorUnreachable, timedOut, wrongState, busy, `internal`
 }
@@ -43,7 +50,7 @@ enum FailureCode: String, Sendable, Error {
 ///
 /// Lives on its reactor's thread. Requests are answered at the same time, each peer's in any order; a request that
 /// changes something is done once for its id.
-actor ControlService {
+package actor ControlService {
     /// The way back to a requester.
     private struct ReturnAddress: Sendable {
         let routingID: ReceivedPart
@@ -60,22 +67,26 @@ actor ControlService {
     private let reactor: Reactor
     private let socket: Socket
     private let handler: any ControlHandling
-    private let session: [UInt8]
+    private let session: @Sendable () -> [UInt8]
     private var cache = AnswerCache<ReturnAddress, ControlAnswer>()
     private var outstanding = 0
     private var outstandingOfPeer: [[UInt8]: Int] = [:]
 
     /// What the status says of this socket; read by other threads.
-    nonisolated let counters = Counters()
+    package nonisolated let counters = Counters()
 
-    final class Counters: Sendable {
+    package final class Counters: Sendable {
         /// Requests that could not be read.
-        let malformed = Atomic<UInt64>(0)
+        package let malformed = Atomic<UInt64>(0)
     }
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
 
-    init(on reactor: Reactor, in context: Context, session: [UInt8], handler: any ControlHandling) throws(ZMQError) {
+    /// - Parameter session: what replies name; asked on the reactor's thread.
+    package init(
+        on reactor: Reactor, in context: Context, session: @escaping @Sendable () -> [UInt8],
+        handler: any ControlHandling
+    ) throws(ZMQError) {
         self.reactor = reactor
         self.handler = handler
         self.session = session
@@ -86,7 +97,7 @@ actor ControlService {
     }
 
     /// Binds and begins to answer. Returns the endpoint with its port.
-    func start(at endpoint: String) throws(ZMQError) -> String {
+    package func start(at endpoint: String) throws(ZMQError) -> String {
         reactor.watch(socket) { [self] _ in receive() }
         try reactor.monitor(socket) { [counters] event in
             guard case .handshakeFailed = event else { return }
@@ -95,7 +106,7 @@ actor ControlService {
         return try socket.bind(endpoint)
     }
 
-    func stop() {
+    package func stop() {
         socket.close()
     }
 
@@ -170,7 +181,7 @@ actor ControlService {
 
     private func send(_ answer: ControlAnswer, to address: ReturnAddress) {
         var reply = answer.reply
-        reply.session = .init(session)
+        reply.session = .init(session())
         guard let body = try? ControlCoding.encode(reply, as: address.encoding) else { return }
         var message = Multipart()
         message.append(address.routingID)
@@ -180,6 +191,7 @@ actor ControlService {
             switch payload {
             case .bytes(let bytes): message.append(copying: bytes)
             case .array(let array): message.append(array.message())
+            case .part(let part): message.append(part)
             }
         }
         // A peer that went away, or does not read its replies, loses them.
@@ -189,9 +201,9 @@ actor ControlService {
 
 extension WireRequest {
     /// Whether doing the request twice would differ from doing it once.
-    var changesSomething: Bool {
+    package var changesSomething: Bool {
         switch kind {
-        case .arm, .trigger, .stop, .abort, .startRun, .stopRun: true
+        case .arm, .trigger, .stop, .abort, .startRun, .stopRun, .changeRun: true
         case .detector(let request):
             if case .get = request.kind { false } else { true }
         case .hello, .status, .directory, .snapshot, .listRuns, nil: false

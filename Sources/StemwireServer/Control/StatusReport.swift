@@ -8,7 +8,8 @@ final class StatusReport: Sendable {
     private struct Attached: Sendable {
         var link: DetectorLink?
         var live: LivePublisher.Counters?
-        var work: WorkService.Counters?
+        var work: WorkSocket.Counters?
+        var dispatch: Locked<DispatchReport>?
         var control: ControlService.Counters?
     }
 
@@ -24,6 +25,7 @@ final class StatusReport: Sendable {
     /// Acquisitions that had ended when the detector was armed last; −1 when it is not armed by this server.
     private let endedWhenArmed = Atomic<Int>(-1)
     private let attached = Locked(Attached())
+    let subscribers = SubscriberBook()
 
     init(
         configuration: ServerConfiguration, ring: FrameRing, receiver: MerlinReceiver, table: RunTable, pins: TilePins
@@ -36,9 +38,10 @@ final class StatusReport: Sendable {
     }
 
     func attach(
-        link: DetectorLink, live: LivePublisher.Counters, work: WorkService.Counters, control: ControlService.Counters
+        link: DetectorLink, live: LivePublisher.Counters, work: WorkSocket.Counters, dispatch: Locked<DispatchReport>,
+        control: ControlService.Counters
     ) {
-        attached.withLock { $0 = Attached(link: link, live: live, work: work, control: control) }
+        attached.withLock { $0 = Attached(link: link, live: live, work: work, dispatch: dispatch, control: control) }
     }
 
     /// The detector has been armed; the state shows it also while the acquisition header is on its way.
@@ -97,6 +100,11 @@ final class StatusReport: Sendable {
             (attached.live?.refusedSubscriptions.load(ordering: .relaxed) ?? 0)
             + (attached.live?.failedHandshakes.load(ordering: .relaxed) ?? 0)
         status.workPeers = UInt32(attached.work?.peers.load(ordering: .relaxed) ?? 0)
+        if let report = attached.dispatch?.withLock({ $0 }) {
+            status.workers = report.workers
+            status.dispatch = report.dispatch
+        }
+        status.subscribers = subscribers.wire()
         return status
     }
 

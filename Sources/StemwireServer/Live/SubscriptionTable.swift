@@ -5,34 +5,34 @@ import ZeroMQ
 ///
 /// I/O-free and bounded: past `capacity` topics, further ones are counted as refused; they still get what they
 /// subscribed to if someone else makes the server send it.
-struct SubscriptionTable: Sendable {
+package struct SubscriptionTable: Sendable {
     private let capacity: Int
     private var topics: Set<String> = []
     /// How many topics there are of each length: few lengths, so that looking up all beginnings of a topic is cheap.
     private var lengths: [Int: Int] = [:]
-    private(set) var refused: UInt64 = 0
+    package private(set) var refused: UInt64 = 0
     /// Of all topics that the socket has, taken or refused.
     private var bytes = 0
 
     /// Topics longer than this together are an attack: libzmq takes dozens of times as much memory for them.
     static let floodBytes = 512 << 10
 
-    init(capacity: Int = 4096) {
+    package init(capacity: Int = 4096) {
         self.capacity = capacity
     }
 
-    var count: Int { topics.count }
-    var isFlooded: Bool { bytes > Self.floodBytes }
+    package var count: Int { topics.count }
+    package var isFlooded: Bool { bytes > Self.floodBytes }
 
     /// The socket has no subscribers any more.
-    mutating func dismissAll() {
+    package mutating func dismissAll() {
         topics = []
         lengths = [:]
         bytes = 0
     }
 
     /// Takes one change. Returns the topic that is new, if one is.
-    mutating func take(_ change: SubscriptionChange) -> String? {
+    package mutating func take(_ change: SubscriptionChange) -> String? {
         switch change {
         case .subscribed(let topic):
             bytes += topic.count
@@ -61,7 +61,7 @@ struct SubscriptionTable: Sendable {
     }
 
     /// Whether somebody gets messages of `topic`: a subscription is a prefix of it.
-    func wants(_ topic: String) -> Bool {
+    package func wants(_ topic: String) -> Bool {
         lengths.keys.contains { $0 <= topic.utf8.count && topics.contains(String(topic.utf8.prefix($0)) ?? topic) }
     }
 

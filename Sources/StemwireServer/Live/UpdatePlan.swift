@@ -17,6 +17,9 @@ struct UpdatePlan {
         let processed: PositionSet
         let expected: Int
         let isFinal: Bool
+        let manifest: RunManifest
+        /// Frames placed at positions of the run.
+        let received: Int
     }
 
     private struct Published {
@@ -71,7 +74,8 @@ struct UpdatePlan {
             waiting.append(
                 Item(
                     topic: topic, start: record.description, run: run.name, channel: channel,
-                    processed: snapshot.processed, expected: snapshot.expected, isFinal: snapshot.isFinal))
+                    processed: snapshot.processed, expected: snapshot.expected, isFinal: snapshot.isFinal,
+                    manifest: snapshot.manifest, received: record.receivedCount(of: run)))
         }
     }
 
@@ -100,6 +104,17 @@ extension UpdatePlan.Item {
         update.positionsProcessed = UInt64(processed.count)
         update.positionsExpected = UInt64(expected)
         update.final = isFinal
+        update.parameterGeneration = manifest.generation
+        if manifest.generations.count > 1 {
+            // The rest of a map that is cut into very many pieces is not told.
+            update.generations = manifest.generations.prefix(WireLimits.missingRanges).map { stretch in
+                var range = WireGenerationRange()
+                range.range = WirePositionRange(stretch.positions)
+                range.parameterGeneration = stretch.generation
+                return range
+            }
+        }
+        if isFinal { update.manifest = WireManifest(manifest, received: received, of: channel.array) }
         update.navShape = start.navShape.wire
         update.sigShape = [UInt32(start.sigShape.height), UInt32(start.sigShape.width)]
         let mask = (channel.valid ?? processed).bitmap

@@ -61,6 +61,14 @@ package final class AcquisitionRecord: Sendable {
     /// Frames have been handed on.
     func noteReceived(_ positions: Range<Int>) { received.withLock { _ = $0.insert(positions) } }
 
+    /// How many frames at a run's positions have been handed on.
+    func receivedCount(of run: ActiveRun) -> Int {
+        received.withLock { received in
+            guard let roi = run.plan?.meta.roi, roi.size == received.size else { return received.count }
+            return received.intersection(roi).count
+        }
+    }
+
     /// Why frames that the ring does not hold cannot be had: the reason for the first of `positions`, and where it ends
     /// to hold.
     func absence(from positions: Range<Int>) -> (end: Int, reason: FetchPeer.Unavailable) {

@@ -6,7 +6,9 @@ import StemwireUDF
 package final class ActiveRun: Sendable {
     package let name: String
     package let requests: [UDFRequest]
-    /// Nil when the run cannot be done on this acquisition; `error` says why.
+    /// Whether the run is to have the frames that came before it too, as far as they are kept.
+    let joinsFromStart: Bool
+    /// As it began; nil when the run cannot be done on this acquisition: `error` says why.
     let plan: RunPlan?
     private let merged: Locked<Merged>
     private let onFirstResult: @Sendable () -> Void
@@ -18,6 +20,11 @@ package final class ActiveRun: Sendable {
         var error: String?
         var isStopped = false
         var isFinal = false
+        /// Whether what was made with earlier parameters is to be made again.
+        var recomputes = false
+        /// Partitions in the result, by who computed them.
+        var contributors: [String: Int] = [:]
+        var redone = RunManifest.Redone()
     }
 
     /// - Parameters:
@@ -25,8 +32,10 @@ package final class ActiveRun: Sendable {
     ///   - onFirstResult: called once, on any thread, when there is something to show.
     init(
         name: String, requests: [UDFRequest], registry: UDFRegistry, meta: UDFMeta, roi: PositionSet?,
-        onFirstResult: @escaping @Sendable () -> Void
+        corrections: Corrections? = nil,
+        joinsFromStart: Bool = false, onFirstResult: @escaping @Sendable () -> Void
     ) {
+        self.joinsFromStart = joinsFromStart
         self.onFirstResult = onFirstResult
         self.name = name
         self.requests = requests
@@ -37,11 +46,64 @@ package final class ActiveRun: Sendable {
                     navShape: meta.navShape, sigShape: meta.sigShape, inputDType: meta.inputDType,
                     framesPerPartition: meta.framesPerPartition, roi: roi)
             }
-            plan = try RunPlan(requests, registry: registry, meta: meta)
+            plan = try RunPlan(requests, registry: registry, meta: meta, corrections: corrections)
             merged = Locked(Merged())
         } catch {
             plan = nil
             merged = Locked(Merged(error: error.description, isFinal: true))
+        }
+    }
+
+    /// Goes on with other parameters, from the next partition on that somebody begins. Any thread.
+    ///
+    /// - Parameters:
+    ///   - requests: the UDFs that change, by their ids.
+    ///   - recomputes: whether partitions that were worked on before are to be worked on again, as far as there are
+    ///     frames.
+    /// - Throws: `UDFError` when there are no such UDFs or parameters, or the run is over.
+    package func change(to requests: [UDFRequest], registry: UDFRegistry, recomputes: Bool) throws(UDFError) {
+        while true {
+            guard let present = merged.withLock({ $0.isFinal ? nil : $0.merger?.plan ?? plan }) else {
+                throw UDFError(.badRequest, "the run is over on this acquisition")
+            }
+            // Takes a while for large masks, so results are merged meanwhile.
+            let next = try present.changed(to: requests, registry: registry)
+            let adopted: Result<Bool, UDFError> = merged.withLock { merged in
+                prepare(&merged)
+                // Somebody else may have been faster.
+                guard merged.merger?.plan.generation == present.generation else { return .success(false) }
+                do throws(UDFError) {
+                    try merged.merger?.adopt(next)
+                    merged.recomputes = recomputes
+                    return .success(true)
+                } catch {
+                    return .failure(error)
+                }
+            }
+            if try adopted.get() { return }
+        }
+    }
+
+    /// The plan for partitions that are begun now, if it is a newer one than that of this generation.
+    func plan(newerThan generation: UInt32) -> RunPlan? {
+        merged.withLock { merged in
+            guard let plan = merged.merger?.plan, plan.generation > generation else { return nil }
+            return plan
+        }
+    }
+
+    /// A partition that is to be worked on again, and the plan for it; nil when there is none.
+    ///
+    /// - Parameter isWanted: called with partitions and the present generation of parameters.
+    func recomputation(
+        where isWanted: (_ partition: Int, _ generation: UInt32) -> Bool
+    ) -> (partition: Int, plan: RunPlan)? {
+        merged.withLock { merged in
+            guard merged.recomputes, let merger = merged.merger,
+                let partition = merger.outdatedPartitions.first(where: { isWanted($0, merger.plan.generation) }),
+                let plan = merger.recomputation(ofPartition: partition)
+            else { return nil }
+            return (partition, plan)
         }
     }
 
@@ -51,19 +113,30 @@ package final class ActiveRun: Sendable {
     }
 
     /// Adds a partition's result. Any thread.
-    func merge(_ result: PartitionResult) {
-        let isFirst = merged.withLock { merged in
+    ///
+    /// - Returns: what kept it from being merged.
+    @discardableResult
+    func merge(_ result: PartitionResult) -> UDFError? {
+        let (isFirst, failure) = merged.withLock { merged -> (Bool, UDFError?) in
             let isFirst = merged.merger == nil
             do throws(UDFError) {
                 prepare(&merged)
                 _ = try merged.merger?.merge(result)
+                return (isFirst, nil)
             } catch {
                 merged.error = merged.error ?? error.description
+                return (isFirst, error)
             }
-            return isFirst
         }
         if isFirst { onFirstResult() }
+        return failure
     }
+
+    /// Notes who computed a partition that is in the result.
+    func note(contributor: String) { merged.withLock { $0.contributors[contributor, default: 0] += 1 } }
+
+    /// Notes which partitions were worked on more than once.
+    func note(redone: RunManifest.Redone) { merged.withLock { $0.redone = redone } }
 
     /// Whether there is something to show.
     var hasResults: Bool { merged.withLock { $0.merger != nil } }
@@ -103,16 +176,27 @@ package final class ActiveRun: Sendable {
         package let failedFrames: Int
         package let error: String?
         package let isFinal: Bool
+        /// The generation of the run's parameters; rises with every change.
+        package let parameterGeneration: UInt32
+        /// Which generation of parameters processed positions agree with; empty when there has been one only.
+        package let generations: [(positions: Range<Int>, generation: UInt32)]
+        let manifest: RunManifest
     }
 
     /// The present state of all channels; the arrays are shared with the merger, and copied when it goes on.
     package func snapshot() -> Snapshot {
         merged.withLock { merged in
+            let processed = merged.merger?.processed ?? PositionSet(size: 0)
             return Snapshot(
-                channels: merged.merger?.channels() ?? [],
-                processed: merged.merger?.processed ?? PositionSet(size: 0),
+                channels: merged.merger?.channels() ?? [], processed: processed,
                 expected: plan?.meta.selectedCount ?? 0, failedFrames: merged.failedFrames, error: merged.error,
-                isFinal: merged.isFinal)
+                isFinal: merged.isFinal, parameterGeneration: merged.merger?.plan.generation ?? 0,
+                generations: merged.merger?.generations ?? [],
+                manifest: RunManifest(
+                    selected: plan?.meta.roi, positions: plan?.meta.positionCount ?? 0, processed: processed,
+                    failed: merged.merger?.coverage.count(.failed) ?? 0, contributors: merged.contributors,
+                    redone: merged.redone, generation: merged.merger?.plan.generation ?? 0,
+                    generations: merged.merger?.generations ?? []))
         }
     }
 

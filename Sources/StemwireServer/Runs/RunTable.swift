@@ -10,9 +10,13 @@ package final class RunTable: Sendable {
     /// A run that waits for acquisitions.
     package struct Registered: Sendable {
         package let name: String
-        package let requests: [UDFRequest]
+        package fileprivate(set) var requests: [UDFRequest]
         /// The scan positions to work on; nil for all.
         package let roi: PositionSet?
+        /// What is done to every frame before any UDF sees it; nil for nothing.
+        package var corrections: Corrections?
+        /// Whether the run is to have the frames that came before it too, as far as they are kept.
+        package var joinsFromStart = false
         /// Acquisitions that are still to be run on; nil until stopped.
         package var acquisitionsLeft: Int?
     }
@@ -61,7 +65,8 @@ package final class RunTable: Sendable {
     ///
     /// - Throws: `RunTableError` when it could not be run on any acquisition, or the name is taken.
     package func start(
-        name: String, requests: [UDFRequest], roi: PositionSet? = nil, acquisitions: Int?, joinsCurrent: Bool
+        name: String, requests: [UDFRequest], roi: PositionSet? = nil, corrections: Corrections? = nil,
+        acquisitions: Int?, joinsCurrent: Bool, fromStart: Bool = false
     ) throws(RunTableError) {
         let current = joinsCurrent ? state.withLock { $0.acquisitions.last } : nil
         if let fault = fault(of: requests, on: current?.meta) { throw .invalid(fault) }
@@ -74,7 +79,9 @@ package final class RunTable: Sendable {
             guard state.registered.count < WireLimits.runs, (joined?.runs.count ?? 0) < WireLimits.runs else {
                 return .tooMany(WireLimits.runs)
             }
-            var run = Registered(name: name, requests: requests, roi: roi, acquisitionsLeft: acquisitions)
+            var run = Registered(
+                name: name, requests: requests, roi: roi, corrections: corrections, joinsFromStart: fromStart,
+                acquisitionsLeft: acquisitions)
             if let joined, let meta = joined.meta,
                 joined.add(activeRun(run, meta))
             {
@@ -111,7 +118,42 @@ package final class RunTable: Sendable {
     private func activeRun(_ run: Registered, _ meta: UDFMeta) -> ActiveRun {
         ActiveRun(
             name: run.name, requests: run.requests, registry: registry, meta: meta, roi: run.roi,
-            onFirstResult: onChange)
+            corrections: run.corrections,
+            joinsFromStart: run.joinsFromStart, onFirstResult: onChange)
+    }
+
+    /// Changes parameters of a run, on the present acquisition and on those to come.
+    ///
+    /// - Parameters:
+    ///   - requests: the UDFs that change, by their ids.
+    ///   - recomputes: whether what was worked on before is to be worked on again, as far as there are frames.
+    /// - Throws: `RunTableError` when there is no such run, or it cannot have these parameters.
+    package func change(name: String, to requests: [UDFRequest], recomputes: Bool) throws(RunTableError) {
+        let (waiting, active) = state.withLock { state in
+            (
+                state.registered.first { $0.name == name },
+                state.acquisitions.last { $0.summary == nil || !$0.isDrained }?.runs.first { $0.name == name }
+            )
+        }
+        if let active {
+            do throws(UDFError) {
+                try active.change(to: requests, registry: registry, recomputes: recomputes)
+            } catch {
+                throw .invalid(error.description)
+            }
+        }
+        guard let waiting else {
+            if active == nil { throw .unknown(name) }
+            return onChange()
+        }
+        let changed = try waiting.requests.changed(to: requests)
+        if let fault = fault(of: changed, on: nil) { throw .invalid(fault) }
+        state.withLock { state in
+            for index in state.registered.indices where state.registered[index].name == name {
+                state.registered[index].requests = changed
+            }
+        }
+        onChange()
     }
 
     /// Ends a run, also on the present acquisition; its results so far stay. False when there is none of that name.
@@ -176,15 +218,31 @@ package final class RunTable: Sendable {
     package var acquisitionCount: Int { state.withLock { $0.count } }
 }
 
-/// Why a run cannot be started.
+extension [UDFRequest] {
+    /// With others in the places of those with the same ids.
+    fileprivate func changed(to others: [UDFRequest]) throws(RunTableError) -> [UDFRequest] {
+        var changed = self
+        for other in others {
+            guard let index = firstIndex(where: { $0.id == other.id && $0.name == other.name }) else {
+                throw .invalid("the run has no \(other.name) with the id \"\(other.id)\"; only parameters can change")
+            }
+            changed[index] = other
+        }
+        return changed
+    }
+}
+
+/// Why a run cannot be started or changed.
 package enum RunTableError: Error, Sendable, CustomStringConvertible {
     case invalid(String)
     case nameTaken(String)
+    case unknown(String)
     case tooMany(Int)
 
     package var description: String {
         switch self {
         case .invalid(let reason): reason
+        case .unknown(let name): "there is no run \"\(name)\""
         case .nameTaken(let name): "there is a run \"\(name)\" already; stop it first or choose another name"
         case .tooMany(let limit): "\(limit) runs are registered, more are not taken; stop one first"
         }

@@ -3,7 +3,7 @@ import StemwireKernels
 import StemwireSystem
 import StemwireUDF
 
-/// A thread that runs UDFs on its share of the partitions, right behind the source.
+/// A thread that runs UDFs on its share of the partitions, right behind a source in the same process.
 ///
 /// Each lane has a queue of its own from the source and takes the partitions whose index modulo the number of lanes is
 /// its own. Results do not depend on the number of lanes.
@@ -45,6 +45,8 @@ private struct LaneWork {
     let table: RunTable
 
     private var record: AcquisitionRecord?
+    /// Where tiles come without pixels.
+    private var reader: TileReader?
     private var runs: [RunOnLane] = []
     private var lastFlush = ContinuousClock.now
 
@@ -60,20 +62,34 @@ private struct LaneWork {
         case .started(let description):
             runs = []
             record = table.admits(description) ? table.begin(description) : nil
+            reader = record == nil ? nil : description.unread.map { TileReader($0) }
             // What comes first is shown at once.
             lastFlush = .now - WorkerLane.flushInterval
         case .tile(let tile):
             defer { ring.release(tile) }
             guard let record, tile.partition % laneCount == index else { return }
             for run in record.runs(beyond: runs.count) { runs.append(RunOnLane(run, record.description)) }
-            for run in runs { run.process(tile) }
+            guard let reader else { return work(on: tile) }
+            reader.forEachPart(of: tile) { part in
+                work(on: part)
+                flushIfDue(at: .now)
+            }
         case .ended(let summary):
             table.ended(summary)
             guard let record, record.description.generation == summary.generation else { return }
             for run in runs { run.finish() }
+            while recompute() {}
             runs = []
             table.laneFinished(record)
             self.record = nil
+            reader = nil
+        }
+    }
+
+    private func work(on tile: Tile) {
+        for run in runs {
+            run.process(tile)
+            if run.openCount > WorkerLane.openPartitions, let oldest = run.oldest { run.close(partition: oldest) }
         }
     }
 
@@ -81,92 +97,33 @@ private struct LaneWork {
         guard now - lastFlush >= WorkerLane.flushInterval else { return }
         lastFlush = now
         for run in runs { run.flush() }
-    }
-}
-
-/// One run's partitions on one lane.
-private final class RunOnLane {
-    private let run: ActiveRun
-    private var lane: UDFLane?
-    /// Partitions in progress, oldest first.
-    private var open: [PartitionTask] = []
-    /// Partitions that are over or have failed, so that what still comes for them is not worked on.
-    private var closed: [Int: UDFError?] = [:]
-
-    init(_ run: ActiveRun, _ description: AcquisitionDescription) {
-        self.run = run
-        guard let plan = run.plan else { return }
-        do {
-            lane = try UDFLane(plan, decoder: FrameDecoder(description.format))
-        } catch {
-            let failure = error as? UDFError ?? UDFError(.badRequest, "\(error)")
-            run.fail([], because: failure)
-        }
+        _ = recompute()
     }
 
-    func process(_ tile: Tile) {
-        guard let lane, !run.isStopped else { return }
-        if let over = closed[tile.partition] {
-            let error =
-                over ?? UDFError(.badRequest, partition: tile.partition, "frames came after the partition was closed")
-            run.fail([tile.positions], because: error)
-            return
-        }
-        do throws(UDFError) {
-            let task = try task(for: tile.partition, on: lane)
-            try task.process(
-                tile.firstPixel, stride: tile.stride, count: tile.count, firstPosition: tile.firstPosition)
-            if task.isComplete { try close(task) }
-        } catch {
-            fail(tile, because: error)
-        }
-    }
-
-    private func task(for partition: Int, on lane: UDFLane) throws(UDFError) -> PartitionTask {
-        if let task = open.last(where: { $0.partition == partition }) { return task }
-        let task = try lane.begin(partition: partition)
-        open.append(task)
-        if open.count > WorkerLane.openPartitions {
-            let oldest = open[0]
-            do throws(UDFError) { try close(oldest) } catch { lose(oldest, because: error) }
-        }
-        return task
-    }
-
-    private func close(_ task: PartitionTask) throws(UDFError) {
-        open.removeAll { $0 === task }
-        closed[task.partition] = .some(nil)
-        run.merge(try task.finish())
-    }
-
-    private func fail(_ tile: Tile, because error: UDFError) {
-        let task = open.first { $0.partition == tile.partition }
-        open.removeAll { $0.partition == tile.partition }
-        closed[tile.partition] = error
-        run.fail((task?.takenPositions ?? []) + [tile.positions], because: error)
-    }
-
-    private func lose(_ task: PartitionTask, because error: UDFError) {
-        closed[task.partition] = error
-        run.fail(task.takenPositions, because: error)
-    }
-
-    func flush() {
-        for task in open where task.pendingCount > 0 {
-            do throws(UDFError) {
-                if let result = try task.flush() { run.merge(result) }
-            } catch {
-                open.removeAll { $0 === task }
-                lose(task, because: error)
+    /// Works again on one partition of each run with parameters that have changed, as far as the ring has its frames.
+    ///
+    /// - Returns: whether there was one.
+    private func recompute() -> Bool {
+        guard let record else { return false }
+        var hasWorked = false
+        for run in runs {
+            let hadOne = run.recompute({ $0 % laneCount == index }) { positions, body in
+                forEachTile(at: positions, of: record.description.generation, body)
             }
+            hasWorked = hadOne || hasWorked
         }
+        return hasWorked
     }
 
-    /// The acquisition is over.
-    func finish() {
-        for task in open {
-            do throws(UDFError) { run.merge(try task.finish()) } catch { lose(task, because: error) }
+    private func forEachTile(at positions: Range<Int>, of generation: UInt64, _ body: (Tile) -> Void) {
+        var rest = positions
+        while let first = ring.firstPosition(in: rest, generation: generation),
+            let tile = ring.lookup(generation: generation, position: first)
+        {
+            defer { ring.release(tile) }
+            let part = tile.part(tile.positions.clamped(to: first..<positions.upperBound))
+            if let reader { reader.forEachPart(of: part, body) } else { body(part) }
+            rest = part.positions.upperBound..<positions.upperBound
         }
-        open = []
     }
 }

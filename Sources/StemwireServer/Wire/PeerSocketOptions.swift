@@ -8,7 +8,7 @@ extension SocketOptions {
     ///   - largestMessage: bytes; libzmq cuts off a peer that sends a larger one.
     ///   - heartbeat: how often a silent peer is asked whether it is there.
     ///   - patience: how long it may be silent all the same.
-    static func forPeers(
+    package static func forPeers(
         queue: Int, largestMessage: Int, heartbeat: Duration = .seconds(1), patience: Duration = .seconds(5)
     ) -> SocketOptions {
         var options = SocketOptions()

@@ -3,8 +3,8 @@ import Synchronization
 
 /// How much of the ring one socket's queues hold, and at most may hold.
 ///
-/// Counted in slots: the smallest tile keeps its whole slot from being used again. One thread takes; any thread gives
-/// back, by atomics only.
+/// Counted in slots: the smallest tile keeps its whole slot from being used again; one in the spool keeps nothing of the
+/// ring. One thread takes; any thread gives back, by atomics only.
 final class TilePins: Sendable {
     /// Tiles that are held in one slot.
     private final class Holds: Sendable {
@@ -33,7 +33,9 @@ final class TilePins: Sendable {
     /// Counts a tile as held, if the limit allows it.
     func take(_ tile: Tile) -> Bool {
         tileCount.wrappingAdd(1, ordering: .relaxed)
-        guard holds[tile.slot].count.wrappingAdd(1, ordering: .relaxed).oldValue == 0 else { return true }
+        guard !tile.isSpooled, holds[tile.slot].count.wrappingAdd(1, ordering: .relaxed).oldValue == 0 else {
+            return true
+        }
         let others = slots.wrappingAdd(1, ordering: .relaxed).oldValue
         guard others == 0 || (others + 1) * ring.slotBytes <= limit else {
             giveBack(tile)
@@ -44,7 +46,9 @@ final class TilePins: Sendable {
 
     func giveBack(_ tile: Tile) {
         tileCount.wrappingSubtract(1, ordering: .relaxed)
-        guard holds[tile.slot].count.wrappingSubtract(1, ordering: .relaxed).newValue == 0 else { return }
+        guard !tile.isSpooled, holds[tile.slot].count.wrappingSubtract(1, ordering: .relaxed).newValue == 0 else {
+            return
+        }
         slots.wrappingSubtract(1, ordering: .relaxed)
     }
 }

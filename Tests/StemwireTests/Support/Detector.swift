@@ -51,7 +51,7 @@ final class Detector: Sendable {
         return sum
     }
 
-    private func image(_ acquisition: UInt16, _ frame: Int) throws -> [UInt16] {
+    func image(_ acquisition: UInt16, _ frame: Int) throws -> [UInt16] {
         let format = try DetectorFormat(
             layout: .single, sigShape: simulator.sigShape, counterDepth: .twelve, pixelType: .u16)
         return SelfIdentifyingPattern(format).encoded(

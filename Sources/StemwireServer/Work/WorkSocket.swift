@@ -1,0 +1,110 @@
+import StemwireAcquisition
+import StemwireProtocol
+import Synchronization
+import ZeroMQ
+
+/// The work socket, as its services see it: messages to peers, by routing id. Reactor's thread only.
+final class WorkSocket {
+    /// What became of a message.
+    enum Outcome {
+        case sent
+        /// The peer does not read, and its queue is full.
+        case full
+        /// There is no such peer any more.
+        case gone
+    }
+
+    /// What the status says of the socket; read by other threads.
+    final class Counters: Sendable {
+        let peers = Atomic<Int>(0)
+        let malformed = Atomic<UInt64>(0)
+        let tilesSent = Atomic<UInt64>(0)
+    }
+
+    let counters = Counters()
+    /// How much of the ring is in the socket's queues.
+    let pins: TilePins
+    private let ring: FrameRing
+    private let sendsChecksums: Bool
+    private let socket: Socket
+
+    init(in context: Context, ring: FrameRing, pins: TilePins, sendsChecksums: Bool) throws(ZMQError) {
+        self.ring = ring
+        self.pins = pins
+        self.sendsChecksums = sendsChecksums
+        var options = SocketOptions.forPeers(
+            queue: 128, largestMessage: WireLimits.resultPartBytes, heartbeat: .milliseconds(500),
+            patience: .seconds(2))
+        options.routerMandatory = true
+        socket = try Socket(.router, in: context, options: options)
+    }
+
+    /// Binds, and hands over what comes. Returns the endpoint with its port.
+    func start(
+        at endpoint: String, on reactor: Reactor, message: @escaping ([ReceivedPart]) -> Void
+    ) throws(ZMQError) -> String {
+        reactor.watch(socket) { [self] _ in receive(message) }
+        try reactor.monitor(socket) { [counters] event in
+            guard case .handshakeFailed = event else { return }
+            counters.malformed.wrappingAdd(1, ordering: .relaxed)
+        }
+        return try socket.bind(endpoint)
+    }
+
+    func close() { socket.close() }
+
+    private func receive(_ message: ([ReceivedPart]) -> Void) {
+        for _ in 0..<64 {
+            do throws(ZMQError) {
+                guard let parts = try socket.tryReceive(limit: WireLimits.parts) else { return }
+                message(parts)
+            } catch {
+                guard error.code == .tooManyParts else { return }
+                countMalformed()
+            }
+        }
+    }
+
+    func countMalformed() { counters.malformed.wrappingAdd(1, ordering: .relaxed) }
+
+    // MARK: Out
+
+    func send(
+        _ kind: WireWorkMessage.OneOf_Kind, to routingID: ReceivedPart, payload: (inout Multipart) -> Void = { _ in }
+    ) -> Outcome {
+        var message = WireWorkMessage()
+        message.kind = kind
+        guard let bytes: [UInt8] = try? message.serializedBytes() else { return .gone }
+        var parts = Multipart()
+        parts.append(routingID)
+        parts.append(copying: bytes)
+        payload(&parts)
+        do throws(ZMQError) {
+            return try socket.trySend(&parts) ? .sent : .full
+        } catch {
+            // Unroutable: the peer is gone.
+            return .gone
+        }
+    }
+
+    /// Sends frames without a copy. Takes over the caller's hold on the tile, and what it counted in `pins`.
+    func send(
+        _ tile: Tile, to routingID: ReceivedPart, kind: (WireTile) -> WireWorkMessage.OneOf_Kind, header: WireTile
+    )
+        -> Outcome
+    {
+        let pinned = PinnedTile(tile, in: ring, countedIn: pins)
+        var header = header
+        if sendsChecksums { header.checksum = Checksum.xxh3(tile.bytes) }
+        let outcome = send(kind(header), to: routingID) { $0.append(Message(pinned.tile.bytes, owner: pinned)) }
+        if outcome == .sent { counters.tilesSent.wrappingAdd(1, ordering: .relaxed) }
+        return outcome
+    }
+
+    func refuse(_ routingID: ReceivedPart, _ code: FailureCode, _ text: String) {
+        var failure = WireFailure()
+        failure.code = code.rawValue
+        failure.message = text
+        _ = send(.failure(failure), to: routingID)
+    }
+}
