@@ -1,0 +1,145 @@
+import StemwireClient
+import StemwireProtocol
+
+/// What is known of server, acquisition, runs and channels, as JSON: part of each message to a page, and `/status`.
+struct StateReport {
+    let members: [(String, JSONValue)]
+
+    init(_ state: LiveState, detectors: [String: DetectorDesk.Entry], now: ContinuousClock.Instant) {
+        members = [
+            ("link", Self.link(state, now)),
+            ("server", Self.server(state, now)),
+            ("acquisition", Self.acquisition(state)),
+            ("channels", Self.channels(state, now)),
+            ("runs", Self.runs(state)),
+            ("detectors", Self.detectors(detectors)),
+        ]
+    }
+
+    private static func link(_ state: LiveState, _ now: ContinuousClock.Instant) -> JSONValue {
+        switch state.link {
+        case .connected: .object([("state", .string("connected"))])
+        case .connecting(let since):
+            .object([("state", .string("connecting")), ("forMs", .number(now.milliseconds(since: since)))])
+        case .lost(let why, let since):
+            .object([
+                ("state", .string("lost")), ("reason", .string(why)),
+                ("forMs", .number(now.milliseconds(since: since))),
+            ])
+        }
+    }
+
+    private static func server(_ state: LiveState, _ now: ContinuousClock.Instant) -> JSONValue {
+        let status = state.status ?? WireStatus()
+        return .object([
+            ("name", .text(state.server)), ("source", .text(state.source)),
+            ("endpoint", .text(state.endpoint)), ("state", .text(status.state)),
+            ("statusAgeMs", state.statusAt.map { .number(now.milliseconds(since: $0)) } ?? .null),
+            ("uptimeMs", .int(status.uptimeMs)), ("acquisitions", .int(status.acquisitions)),
+            (
+                "detector",
+                .object([
+                    ("source", .text(status.detector.source)), ("connected", .bool(status.detector.dataConnected)),
+                    ("reason", .text(status.detector.reason)), ("frames", .int(status.detector.framesReceived)),
+                    ("bytes", .int(status.detector.bytesReceived)),
+                ])
+            ),
+            (
+                "ring",
+                .object([
+                    ("bytes", .int(status.ring.bytesTotal)), ("slots", .int(status.ring.slotsTotal)),
+                    ("free", .int(status.ring.slotsFree)), ("retained", .int(status.ring.slotsRetained)),
+                    ("waits", .int(status.ring.waitsForSpace)),
+                ])
+            ),
+            ("tilesDropped", .int(status.live.tilesDropped)), ("subscriptions", .int(status.live.subscriptions)),
+            ("workPeers", .int(status.workPeers)), ("updates", .int(state.updates)),
+        ])
+    }
+
+    private static func acquisition(_ state: LiveState) -> JSONValue {
+        guard let acquisition = state.acquisition else { return .null }
+        var members: [(String, JSONValue)] = [
+            ("id", .string(acquisition.id.description)), ("generation", .int(acquisition.generation)),
+        ]
+        if let start = acquisition.start {
+            members += [
+                ("navShape", .ints(start.navShape)),
+                ("sigShape", start.sigShape.map { .ints([$0.height, $0.width]) } ?? .null),
+                ("dtype", .text(start.dtype)), ("pixelType", .text(start.pixelType)),
+                ("counterDepth", start.counterDepth.map { .int($0) } ?? .null),
+                ("expected", .int(start.framesExpected)), ("startedAt", .int(start.startedAt / 1_000_000)),
+            ]
+        }
+        if let end = acquisition.end {
+            let counts = end.accounting
+            members += [
+                ("endReason", .string(end.reason.description)), ("seconds", .number(end.seconds)),
+                ("framesPerSecond", .number(end.seconds > 0 ? Double(counts.placed) / end.seconds : 0)),
+                ("processed", .int(end.framesProcessed)), ("failed", .int(end.framesFailed)),
+                ("accounting", json(counts)),
+            ]
+        } else if let running = state.runningStatus {
+            members += [
+                ("endReason", .null), ("seconds", .number(running.seconds)),
+                ("framesPerSecond", .number(running.framesPerSecond)), ("processed", .int(running.framesProcessed)),
+                ("placed", .int(running.accounting.placed)),
+            ]
+        }
+        return .object(members)
+    }
+
+    private static func json(_ counts: FrameAccounting) -> JSONValue {
+        .object([
+            ("expected", .int(counts.expected)), ("placed", .int(counts.placed)), ("missing", .int(counts.missing)),
+            ("rejected", .int(counts.rejected)), ("duplicates", .int(counts.duplicates)),
+            ("strays", .int(counts.strays)), ("leadIn", .int(counts.leadInFrames)),
+            ("flyback", .int(counts.flybackFrames)), ("tail", .int(counts.tailFrames)),
+            ("malformed", .int(counts.malformed)), ("garbageBytes", .int(counts.garbageBytes)),
+            ("droppedByRingFull", .int(counts.droppedByRingFull)), ("balanced", .bool(counts.isBalanced)),
+            ("missingRanges", .int(counts.missingRanges.count)),
+            ("missingRangesTruncated", .bool(counts.missingRangesTruncated)),
+        ])
+    }
+
+    /// Without those of virtual detectors, which are reached by the detector's id.
+    private static func channels(_ state: LiveState, _ now: ContinuousClock.Instant) -> JSONValue {
+        let shown = state.channels.filter { !$0.key.run.hasPrefix(DetectorDesk.runPrefix) }
+            .sorted { $0.key.description < $1.key.description }
+        return .array(
+            shown.map { name, channel in
+                .object([
+                    ("run", .string(name.run)), ("udf", .string(name.udf)), ("channel", .string(name.channel)),
+                    ("kind", .string(channel.content.kind.word)), ("dtype", .string(channel.content.dtype.rawValue)),
+                    ("shape", .ints(channel.content.shape)),
+                    ("ageMs", .number(now.milliseconds(since: channel.receivedAt))),
+                ])
+            })
+    }
+
+    private static func runs(_ state: LiveState) -> JSONValue {
+        .array(
+            (state.status?.runs ?? []).filter { !$0.run.hasPrefix(DetectorDesk.runPrefix) }.map { run in
+                .object([
+                    ("run", .string(run.run)), ("processed", .int(run.positionsProcessed)),
+                    ("expected", .int(run.positionsExpected)), ("failed", .int(run.framesFailed)),
+                    ("error", .text(run.error)), ("finished", .bool(run.finished)),
+                    ("udfs", .array(run.udfs.map { .object([("id", .string($0.id)), ("name", .string($0.name))]) })),
+                ])
+            })
+    }
+
+    private static func detectors(_ entries: [String: DetectorDesk.Entry]) -> JSONValue {
+        .array(
+            entries.sorted { $0.key < $1.key }.map { id, entry in
+                .object([
+                    ("id", .string(id)), ("udf", .string(entry.wanted.udf)), ("run", .text(entry.runs.first ?? "")),
+                    (
+                        "parameters",
+                        .object(entry.wanted.parameters.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
+                    ),
+                    ("applied", .bool(entry.applied == entry.wanted)), ("problem", .text(entry.problem ?? "")),
+                ])
+            })
+    }
+}

@@ -1,0 +1,174 @@
+import StemwireProtocol
+
+/// What a page may ask of the viewer. Every value is checked when it is read.
+enum ViewerRequest: Sendable, Equatable {
+    /// The page has drawn what it got and can take the next message.
+    case next
+    /// What the page shows from now on: it gets the present state of each pane at once.
+    case view([PaneRequest])
+    /// Have this virtual detector, or have it with these parameters from now on.
+    case detector(VirtualDetector)
+    /// The page lets go of a virtual detector.
+    case dropDetector(String)
+    case command(number: Int, ViewerCommand)
+}
+
+/// What one pane of a page shows.
+struct PaneRequest: Sendable, Hashable {
+    enum Source: Sendable, Hashable {
+        case channel(run: String, udf: String, channel: String)
+        /// A channel of a virtual detector.
+        case detector(String, channel: String)
+        /// The frame at a scan position of the newest acquisition, by FETCH.
+        case position(Int)
+    }
+
+    /// The page's own name for the pane.
+    let pane: String
+    let source: Source
+}
+
+/// What a page may have the detector do.
+enum ViewerCommand: Sendable, Equatable {
+    case arm(navShape: [Int]?)
+    case trigger, stop, abort
+}
+
+/// A UDF with one channel for each scan position, whose parameters are changed while it runs.
+struct VirtualDetector: Sendable, Hashable {
+    /// The UDFs that can be moved on the pattern, with the parameters that they take.
+    static let kinds: [String: Set<String>] = [
+        "disk": ["cy", "cx", "r"],
+        "ring": ["cy", "cx", "ri", "ro"],
+        "rectangle": ["y", "x", "height", "width"],
+        "point": ["cy", "cx"],
+        "com": ["cy", "cx", "r", "ri", "scan_rotation", "flip_y", "regression"],
+    ]
+    /// Letters, digits and `_`, made by the page.
+    let id: String
+    let udf: String
+    let parameters: [String: String]
+}
+
+/// A request that a page should not have made.
+struct ViewerRequestError: Error, Sendable, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+extension ViewerRequest {
+    /// The largest message that a page may send.
+    static let maximumBytes = 16 << 10
+    private static let panes = 6
+
+    /// Reads a page's message.
+    ///
+    /// - Throws: ``ViewerRequestError`` naming what was wrong.
+    init(_ bytes: some Collection<UInt8>) throws(ViewerRequestError) {
+        guard bytes.count <= Self.maximumBytes else {
+            throw ViewerRequestError("it has \(bytes.count) bytes, \(Self.maximumBytes) are allowed")
+        }
+        let message = try JSONValue(parsing: bytes)
+        switch message["type"]?.string {
+        case "next": self = .next
+        case "view":
+            guard let panes = message["panes"]?.array, panes.count <= Self.panes else {
+                throw ViewerRequestError("a view has a list of at most \(Self.panes) panes")
+            }
+            var read: [PaneRequest] = []
+            for pane in panes { read.append(try PaneRequest(pane)) }
+            guard Set(read.map(\.pane)).count == read.count else {
+                throw ViewerRequestError("two panes of one name")
+            }
+            self = .view(read)
+        case "detector": self = .detector(try VirtualDetector(message))
+        case "dropDetector": self = .dropDetector(try VirtualDetector.id(message))
+        case "command":
+            guard let number = message["id"]?.int, number >= 0 else {
+                throw ViewerRequestError("a command has a number, its id")
+            }
+            self = .command(number: number, try ViewerCommand(message))
+        default: throw ViewerRequestError("its type is none of next, view, detector, dropDetector, command")
+        }
+    }
+}
+
+extension PaneRequest {
+    fileprivate init(_ value: JSONValue) throws(ViewerRequestError) {
+        pane = try name(value, "pane")
+        switch value["source"]?.string {
+        case "channel":
+            source = .channel(
+                run: try name(value, "run"), udf: try name(value, "udf"), channel: try name(value, "channel"))
+        case "detector": source = .detector(try VirtualDetector.id(value), channel: try name(value, "channel"))
+        case "position":
+            guard let position = value["position"]?.int, position >= 0, position < 1 << 40 else {
+                throw ViewerRequestError("a position is a whole number from 0")
+            }
+            source = .position(position)
+        default: throw ViewerRequestError("a pane's source is channel, detector or position")
+        }
+    }
+}
+
+extension VirtualDetector {
+    private static let idLength = 12
+
+    fileprivate init(_ value: JSONValue) throws(ViewerRequestError) {
+        id = try Self.id(value)
+        guard let udf = value["udf"]?.string, let allowed = Self.kinds[udf] else {
+            throw ViewerRequestError(
+                "a virtual detector is one of \(Self.kinds.keys.sorted().joined(separator: ", "))")
+        }
+        self.udf = udf
+        var parameters: [String: String] = [:]
+        for (name, value) in value["parameters"]?.members ?? [] {
+            guard allowed.contains(name) else {
+                throw ViewerRequestError("\(udf) has no parameter “\(name)”")
+            }
+            switch value {
+            case .number(let number) where number.isFinite && abs(number) < 1e9:
+                parameters[name] = Int(exactly: number).map(String.init) ?? "\(number)"
+            case .bool(let flag): parameters[name] = flag ? "true" : "false"
+            default: throw ViewerRequestError("the parameter \(name) of \(udf) is a number, or true or false")
+            }
+        }
+        self.parameters = parameters
+    }
+
+    fileprivate static func id(_ value: JSONValue) throws(ViewerRequestError) -> String {
+        let id = try name(value, "id")
+        guard id.utf8.count <= idLength, !id.contains("."), !id.contains("-") else {
+            throw ViewerRequestError("the id of a virtual detector is 1 to \(idLength) letters, digits and _")
+        }
+        return id
+    }
+}
+
+extension ViewerCommand {
+    fileprivate init(_ value: JSONValue) throws(ViewerRequestError) {
+        switch value["name"]?.string {
+        case "arm":
+            guard let shape = value["navShape"], shape != .null else {
+                self = .arm(navShape: nil)
+                return
+            }
+            let lengths = shape.array?.compactMap(\.int) ?? []
+            guard lengths.count == 2, shape.array?.count == 2, lengths.allSatisfy({ (1...1 << 20).contains($0) }) else {
+                throw ViewerRequestError("a scan's shape is two whole numbers, rows and columns")
+            }
+            self = .arm(navShape: lengths)
+        case "trigger": self = .trigger
+        case "stop": self = .stop
+        case "abort": self = .abort
+        default: throw ViewerRequestError("the command is none of arm, trigger, stop, abort")
+        }
+    }
+}
+
+private func name(_ value: JSONValue, _ member: String) throws(ViewerRequestError) -> String {
+    guard let name = value[member]?.string, Topic.isValidSegment(name) else {
+        throw ViewerRequestError("“\(member)” is a name of letters, digits, ., _ and -")
+    }
+    return name
+}

@@ -1,0 +1,46 @@
+/// What the viewer is for, and for whom.
+public struct ViewerConfiguration: Sendable {
+    /// What pages may do.
+    public enum Role: Sendable, Hashable {
+        /// Nothing but look.
+        case look
+        /// Also arm, trigger, stop, abort, and have virtual detectors.
+        case operate
+    }
+
+    /// The control endpoint of the acquisition server, such as `tcp://127.0.0.1:7400`.
+    public var serverEndpoint: String
+    /// The address to listen at.
+    public var bindHost = "127.0.0.1"
+    /// The port to listen on; 0 takes a free one.
+    public var port = 7480
+    /// Allows an address other than loopback, without encryption and without asking who comes.
+    public var allowsInsecure = false
+    public var role = Role.operate
+    /// Origins beside the viewer's own whose pages may connect and show it in a frame, such as `https://hub.example.org`.
+    public var allowedOrigins: [String] = []
+    /// Pages at a time, at most.
+    public var maximumPages = 64
+
+    public init(serverEndpoint: String) { self.serverEndpoint = serverEndpoint }
+}
+
+/// Why the viewer cannot start.
+public enum ViewerError: Error, Sendable, CustomStringConvertible {
+    /// A setting that cannot be: which, and why.
+    case badSetting(String, String)
+    case cannotListen(host: String, port: Int, why: String)
+    case alreadyStarted
+
+    public var description: String {
+        switch self {
+        case .badSetting(let name, let why): "viewer \(name): \(why)"
+        case .cannotListen(let host, let port, let why):
+            """
+            the viewer cannot listen at http://\(host):\(port): \(why). Check that nothing else uses the port; 0 takes a \
+            free one
+            """
+        case .alreadyStarted: "the viewer was started before"
+        }
+    }
+}
