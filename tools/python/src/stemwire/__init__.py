@@ -1,0 +1,105 @@
+"""Stemwire: a live 4D-STEM detector on the network.
+
+>>> import stemwire
+>>> with stemwire.connect("tcp://merlin-server:7400") as server:
+...     results = server.run({"bf": stemwire.disk(r=30)}, nav_shape=(128, 128))
+>>> results["bf"].data.shape
+(128, 128)
+
+`stemwire.aio` is the same for asyncio.
+"""
+
+from . import aio
+from ._core.fetching import Unavailable
+from ._version import __version__
+from .connection import Connection, connect, save_npy
+from .errors import (
+    Busy,
+    ChecksumMismatch,
+    ConnectionClosed,
+    DeadlineExceeded,
+    DecodeError,
+    DetectorRefused,
+    DetectorTimedOut,
+    DetectorUnreachable,
+    InternalFault,
+    InvalidArgument,
+    MalformedRequest,
+    NotFound,
+    NotStemwire,
+    ProtocolError,
+    RequestRefused,
+    RunFailed,
+    ServerLost,
+    ServerUnreachable,
+    StemwireError,
+    UnknownRequest,
+    UnsupportedVersion,
+    VersionMismatch,
+    WrongState,
+)
+from .frames import FrameFormat, Tile
+from .iterators import FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
+from .plot import LivePlot
+from .results import Channel, Results
+from .status import Accounting, AcquisitionStatus, Directory, Done, End, Event, RunStatus, Start, Status
+from .udfs import UDF, com, disk, pick, ring, sumsig, total, udf
+
+__all__ = [
+    "UDF",
+    "Accounting",
+    "AcquisitionStatus",
+    "Busy",
+    "Channel",
+    "ChecksumMismatch",
+    "Connection",
+    "ConnectionClosed",
+    "DeadlineExceeded",
+    "DecodeError",
+    "DetectorRefused",
+    "DetectorTimedOut",
+    "DetectorUnreachable",
+    "Directory",
+    "Done",
+    "End",
+    "Event",
+    "FetchIterator",
+    "FrameFormat",
+    "FrameIterator",
+    "InternalFault",
+    "InvalidArgument",
+    "LivePlot",
+    "MalformedRequest",
+    "NotFound",
+    "NotStemwire",
+    "ProtocolError",
+    "RequestRefused",
+    "Results",
+    "RunFailed",
+    "RunStatus",
+    "Scan",
+    "ServerLost",
+    "ServerUnreachable",
+    "Start",
+    "Status",
+    "StemwireError",
+    "Tile",
+    "TileIterator",
+    "Unavailable",
+    "UnknownRequest",
+    "UnsupportedVersion",
+    "UpdateIterator",
+    "VersionMismatch",
+    "WrongState",
+    "__version__",
+    "aio",
+    "com",
+    "connect",
+    "disk",
+    "pick",
+    "ring",
+    "save_npy",
+    "sumsig",
+    "total",
+    "udf",
+]

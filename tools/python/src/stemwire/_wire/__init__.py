@@ -1,0 +1,1 @@
+"""Messages of proto/stemwire.proto; scripts/generate makes them."""

@@ -1,0 +1,285 @@
+"""The blocking face: what notebooks and scripts use."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ._core.messages import SnapshotState
+from ._io.client import Client
+from ._io.scanning import ScanStream
+from ._io.tiles import FetchStream, TileStream
+from ._io.updates import UpdateStream
+from ._io.waiting import BlockingWaiter, run
+from .iterators import Closing, FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
+from .plot import LivePlot
+from .results import Results
+from .status import Directory, Done, RunStatus, Status
+from .udfs import UDFLike, as_udfs
+
+DEFAULT_TIMEOUT = 5.0
+DEFAULT_SILENCE = 60.0
+DEFAULT_MEMORY = 256 << 20
+
+
+Made = TypeVar("Made", bound=Closing)
+
+
+class Connection(Closing):
+    """A connection to an acquisition server; `stemwire.connect` makes one.
+
+    Requests may be made from any thread; an iterator belongs to the thread that uses it. Several connections, also
+    in one process, and cells that are run again, do not disturb each other: the server owns the detector.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __repr__(self) -> str:
+        state = "closed" if self._client.closed else self._client.server
+        return f"<stemwire.Connection to {self._client.address}, {state}>"
+
+    def _own(self, made: Made) -> Made:
+        made.owner = self
+        return made
+
+    @property
+    def udfs(self) -> tuple[str, ...]:
+        """Names of the UDFs that the server knows."""
+        return self._client.directory.udfs
+
+    # Data
+
+    def tiles(
+        self,
+        *,
+        acquisitions: int | None = 1,
+        repair: bool = True,
+        timeout: float | None = DEFAULT_SILENCE,
+        memory: int = DEFAULT_MEMORY,
+    ) -> TileIterator:
+        """Tiles of the acquisition that runs, else of the next one; ends with it.
+
+        acquisitions: how many to follow, None for all to come.
+        repair: fetch what the live stream left out, as long as the server holds it.
+        timeout: seconds without a new tile after which `DeadlineExceeded` is raised, None for as long as the server
+        is there.
+        memory: bytes of tiles that may wait for this subscriber, about.
+        """
+        return self._own(TileIterator(TileStream(self._client, acquisitions, repair, timeout, memory)))
+
+    def frames(
+        self,
+        *,
+        acquisitions: int | None = 1,
+        repair: bool = True,
+        timeout: float | None = DEFAULT_SILENCE,
+        memory: int = DEFAULT_MEMORY,
+    ) -> FrameIterator:
+        """Pairs of flat scan position and frame (y, x); as `tiles`."""
+        return FrameIterator(self.tiles(acquisitions=acquisitions, repair=repair, timeout=timeout, memory=memory))
+
+    def fetch(
+        self,
+        first: int = 0,
+        count: int | None = None,
+        *,
+        acquisition: uuid.UUID | None = None,
+        timeout: float | None = None,
+    ) -> FetchIterator:
+        """Frames that the server still holds: `count` positions (all that follow) from `first` on, of the
+        acquisition that runs or the last one, or of `acquisition`."""
+        return self._own(FetchIterator(FetchStream(self._client, acquisition, first, count, timeout)))
+
+    def updates(
+        self,
+        run: str = "default",
+        *,
+        acquisitions: int | None = 1,
+        max_rate: float | None = None,
+        timeout: float | None = DEFAULT_SILENCE,
+        progress: bool = False,
+        plots: Iterable[LivePlot] = (),
+    ) -> UpdateIterator:
+        """States of the results of a run, of the acquisition that runs, else of the next one; the last state is final.
+
+        What comes faster than it is taken is left out: each state is the newest. timeout: seconds without anything new.
+        """
+        stream = UpdateStream(self._client, run, acquisitions, max_rate=max_rate, timeout=timeout)
+        _run(stream.open())
+        return self._own(UpdateIterator(stream, progress, plots))
+
+    def snapshot(self, run: str = "default", *, timeout: float | None = None) -> Results:
+        """The present results of a run: of the acquisition that runs, or of the last one."""
+        return _results(run, _run(self._client.snapshot(run=run, timeout=timeout)))
+
+    # Runs
+
+    def scan(
+        self,
+        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
+        *,
+        nav_shape: Sequence[int] | None = None,
+        frames: int | None = None,
+        trigger: str | None = "soft",
+        arm: bool = True,
+        join_current: bool = False,
+        timeout: float | None = DEFAULT_SILENCE,
+    ) -> Scan:
+        """Starts a run of UDFs on one acquisition, arms the detector and triggers it.
+
+        udfs: as `UDF`s, in the command line's words (`"bf=disk:r=30"`), or under ids (`{"bf": disk(r=30)}`).
+        nav_shape: of the scan, slow axis first; without it, what the server is set to.
+        frames: how many the detector is to take; the scan's size when nav_shape is given, else as it is set.
+        trigger: soft (sent at once), internal, or None (as the detector is set).
+        arm=False: the operator, or another program, starts the acquisition; the next one is taken, or with
+        join_current the one that runs.
+        timeout: seconds without anything new after which `DeadlineExceeded` is raised.
+        """
+        stream = ScanStream(
+            self._client,
+            as_udfs(udfs),
+            nav_shape=nav_shape,
+            frames=frames,
+            trigger=trigger,
+            arm=arm,
+            join_current=join_current,
+            timeout=timeout,
+        )
+        return self._own(Scan(stream))
+
+    def run(
+        self,
+        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
+        *,
+        nav_shape: Sequence[int] | None = None,
+        frames: int | None = None,
+        trigger: str | None = "soft",
+        arm: bool = True,
+        join_current: bool = False,
+        timeout: float | None = DEFAULT_SILENCE,
+        progress: bool = False,
+        plots: Iterable[LivePlot] = (),
+        max_rate: float | None = 10.0,
+    ) -> Results:
+        """Runs UDFs on one acquisition, as `scan` does, and gives the final results."""
+        with self.scan(
+            udfs,
+            nav_shape=nav_shape,
+            frames=frames,
+            trigger=trigger,
+            arm=arm,
+            join_current=join_current,
+            timeout=timeout,
+        ) as scan:
+            for _ in scan.updates(max_rate, progress, plots):
+                pass
+            return scan.result
+
+    def start_run(
+        self,
+        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
+        *,
+        run: str = "",
+        acquisitions: int = 0,
+        join_current: bool = False,
+        timeout: float | None = None,
+    ) -> str:
+        """Starts a run on so many acquisitions (0: until stopped); gives its id, for `updates` and `stop_run`."""
+        return _run(self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout))
+
+    def stop_run(self, run: str, *, timeout: float | None = None) -> Done:
+        return _run(self._client.stop_run(run, timeout))
+
+    def runs(self, *, timeout: float | None = None) -> tuple[RunStatus, ...]:
+        """The runs that the server knows."""
+        return _run(self._client.runs(timeout))
+
+    # Server and detector
+
+    def status(self, *, timeout: float | None = None) -> Status:
+        return _run(self._client.status(timeout))
+
+    def directory(self, *, timeout: float | None = None) -> Directory:
+        return _run(self._client.ask_directory(timeout))
+
+    def get(self, name: str, *, timeout: float | None = None) -> str:
+        """A parameter of the detector, such as `get("COUNTERDEPTH")`."""
+        return _run(self._client.get(name, timeout))
+
+    def set(self, name: str, value: object, *, timeout: float | None = None) -> None:
+        """Sets a parameter of the detector; True and False are 1 and 0."""
+        _run(self._client.set(name, value, timeout))
+
+    def cmd(self, name: str, *, timeout: float | None = None) -> None:
+        """Sends a command to the detector, such as `cmd("RESET")`."""
+        _run(self._client.cmd(name, timeout))
+
+    def arm(
+        self,
+        nav_shape: Sequence[int] | None = None,
+        *,
+        frames: int | None = None,
+        trigger: str | None = None,
+        timeout: float | None = None,
+    ) -> Done:
+        """Arms the detector, after setting what is given here."""
+        return _run(self._client.arm(nav_shape, frames, trigger, timeout))
+
+    def trigger(self, *, timeout: float | None = None) -> Done:
+        """Soft trigger."""
+        return _run(self._client.trigger(timeout))
+
+    def stop(self, *, timeout: float | None = None) -> Done:
+        """Stops the acquisition; frames on their way still count."""
+        return _run(self._client.stop(timeout))
+
+    def abort(self, *, timeout: float | None = None) -> Done:
+        """Ends the acquisition at once."""
+        return _run(self._client.abort(timeout))
+
+    def close(self) -> None:
+        """Ends the connection and its iterators; the server goes on."""
+        self._client.close()
+
+
+_run = run
+
+
+def _results(run: str, state: SnapshotState) -> Results:
+    channels = {(each.udf, each.name): each for each in state.channels if each.run == run}
+    return Results(run, channels, state.start, state.end)
+
+
+def connect(
+    address: str = "tcp://127.0.0.1:7400",
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    wait: bool = False,
+    verify: bool | None = None,
+) -> Connection:
+    """Connects to the control socket of a server: `tcp://HOST:PORT`, `HOST:PORT` or `HOST`.
+
+    timeout: seconds, for this and, unless they say otherwise, for all requests. wait: keep trying for that long when
+    nobody listens yet. verify: compare the checksums of what comes; without it, unless the server is on this machine.
+
+    Raises `ServerUnreachable`, `NotStemwire` or `VersionMismatch`, each saying what to check.
+    """
+    client = Client(address, BlockingWaiter(), timeout, verify)
+    run(client.open(wait))
+    return Connection(client)
+
+
+def save_npy(path: str | Path, array: npt.ArrayLike) -> Path:
+    """Writes an array as `.npy`: little-endian, C order, no pickle; the way for the frames of a tile."""
+    path = Path(path)
+    data = np.asarray(array)
+    with path.open("wb") as file:
+        little = data.astype(data.dtype.newbyteorder("<"), copy=False)
+        np.lib.format.write_array(file, np.ascontiguousarray(little), allow_pickle=False)
+    return path
