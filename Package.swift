@@ -2,6 +2,7 @@
 import PackageDescription
 
 let settings: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
+func nio(_ product: String) -> Target.Dependency { .product(name: product, package: "swift-nio") }
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 
 // Rooms from the lowest to the highest; each may use those named behind it, and no room above it.
@@ -24,6 +25,29 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
         "StemwireClient",
         ["ZeroMQ", "MerlinProtocol", "StemwireKernels", "StemwireProtocol", "StemwireSystem", protobuf]
     ),
+    (
+        "StemwireRelay",
+        [
+            "ZeroMQ", "StemwireClient", "StemwireProtocol", "StemwireServer", "StemwireSystem", protobuf,
+            .product(name: "Logging", package: "swift-log"),
+        ]
+    ),
+    (
+        "StemwireWorker",
+        [
+            "ZeroMQ", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwireProtocol", "StemwireSystem",
+            "StemwireUDF", protobuf, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            .product(name: "Logging", package: "swift-log"),
+        ]
+    ),
+    (
+        "StemwireViewer",
+        [
+            "CLibpng", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwireProtocol", "StemwireSystem",
+            "StemwireUDF", protobuf, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
+            .product(name: "Logging", package: "swift-log"),
+        ]
+    ),
     ("MerlinSimulator", ["MerlinProtocol", "StemwireSystem"]),
     (
         "Stemwire",
@@ -37,8 +61,13 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
 // What a room's tests use beside the room itself and what it uses.
 let testsAlsoUse: [String: [Target.Dependency]] = [
     "StemwireAcquisition": ["MerlinSimulator"],
+    "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireUDF"],
     "StemwireServer": ["MerlinSimulator", "StemwireClient"],
+    "StemwireViewer": ["MerlinSimulator", "StemwireAcquisition", "StemwireServer"],
 ]
+
+// Files that become part of the program.
+let resources: [String: [Resource]] = ["StemwireViewer": [.embedInCode("Page")]]
 
 let package = Package(
     name: "stemwire",
@@ -47,6 +76,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.29.0"),
     ],
     targets: [
@@ -59,12 +89,15 @@ let package = Package(
             name: "StemwireCommand",
             dependencies: [
                 "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-                "StemwireServer", "StemwireSystem", "StemwireUDF",
+                "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF", "StemwireViewer", "StemwireWorker",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
     ]
-        + rooms.map { .target(name: $0.name, dependencies: $0.uses, swiftSettings: settings) }
+        + rooms.map { room in
+            .target(
+                name: room.name, dependencies: room.uses, resources: resources[room.name], swiftSettings: settings)
+        }
         + rooms.map { room in
             .testTarget(
                 name: room.name + "Tests",

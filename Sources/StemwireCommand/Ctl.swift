@@ -15,6 +15,7 @@ struct Ctl: AsyncParsableCommand {
             set NAME VALUE        sets one
             cmd NAME              any command of the detector
             run --udf …           starts UDFs on the next acquisition
+            change NAME --udf …   gives UDFs of a run other parameters, by their ids
             runs, stop-run NAME   lists the runs, ends one
             """)
 
@@ -32,7 +33,11 @@ struct Ctl: AsyncParsableCommand {
     @Option(help: "run: acquisitions to run on; 0 until stopped.") var acquisitions = 1
     @Flag(help: "run: take part in the running acquisition from now on.") var joinCurrent = false
 
-    @Argument(help: "status, arm, trigger, stop, abort, get, set, cmd, run, runs or stop-run.") var request: String
+    @Flag(help: "run: with --join-current, also the frames that came before.") var fromStart = false
+    @Flag(help: "change: do what was done before again, as far as there are frames.") var recompute = false
+
+    @Argument(help: "status, arm, trigger, stop, abort, get, set, cmd, run, change, runs or stop-run.") var request:
+        String
     @Argument(help: "What the request needs.") var arguments: [String] = []
 
     func run() async throws {
@@ -60,8 +65,10 @@ struct Ctl: AsyncParsableCommand {
     }
 
     private func checkArguments() throws {
-        let needed = ["get": 1, "set": 2, "cmd": 1, "stop-run": 1]
-        let known = ["status", "arm", "trigger", "stop", "abort", "get", "set", "cmd", "run", "runs", "stop-run"]
+        let needed = ["get": 1, "set": 2, "cmd": 1, "stop-run": 1, "change": 1]
+        let known = [
+            "status", "arm", "trigger", "stop", "abort", "get", "set", "cmd", "run", "change", "runs", "stop-run",
+        ]
         guard known.contains(request) else {
             throw CommandFailure.usage("ctl: \"\(request)\" is none of \(known.joined(separator: ", "))")
         }
@@ -70,7 +77,9 @@ struct Ctl: AsyncParsableCommand {
                 "ctl \(request): takes \(needed[request, default: 0]) arguments, \(arguments.count) came")
         }
         guard timeout > 0, timeout <= 600 else { throw CommandFailure.usage("--timeout: above 0, at most 600 seconds") }
-        if request == "run", udf.isEmpty { throw CommandFailure.usage("ctl run: name at least one --udf") }
+        if request == "run" || request == "change", udf.isEmpty {
+            throw CommandFailure.usage("ctl \(request): name at least one --udf")
+        }
     }
 
     private func perform(on server: StemwireConnection) async throws {
@@ -100,18 +109,15 @@ struct Ctl: AsyncParsableCommand {
             try await server.detectorCommand(arguments[0], deadline: deadline)
             if json { Terminal.json(["done": arguments[0]]) }
         case "run":
-            let selections = try udf.map { text in
-                let request = try udfRequest(text)
-                return UDFSelection(
-                    request.name, id: request.id,
-                    parameters: request.parameters.mapValues { value in
-                        if case .text(let text) = value { text } else { value.json }
-                    })
-            }
             let run = try await server.startRun(
-                selections, run: name, acquisitions: acquisitions == 0 ? nil : acquisitions, joinCurrent: joinCurrent,
-                deadline: deadline)
+                try selections(), run: name, acquisitions: acquisitions == 0 ? nil : acquisitions,
+                joinCurrent: joinCurrent,
+                fromStart: fromStart, deadline: deadline)
             if json { Terminal.json(["run": run]) } else { Terminal.print(run) }
+        case "change":
+            done(
+                try await server.changeRun(
+                    arguments[0], to: try selections(), recompute: recompute, deadline: deadline))
         case "runs":
             let runs = try await server.listRuns(deadline: deadline)
             for run in runs {
@@ -119,6 +125,17 @@ struct Ctl: AsyncParsableCommand {
             }
         default:
             done(try await server.stopRun(arguments[0], deadline: deadline))
+        }
+    }
+
+    private func selections() throws -> [UDFSelection] {
+        try udf.map { text in
+            let request = try udfRequest(text)
+            return UDFSelection(
+                request.name, id: request.id,
+                parameters: request.parameters.mapValues { value in
+                    if case .text(let text) = value { text } else { value.json }
+                })
         }
     }
 

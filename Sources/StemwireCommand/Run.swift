@@ -27,9 +27,13 @@ struct Run: AsyncParsableCommand {
     @Option(help: "soft: arm and trigger the detector; none: somebody else does.") var trigger = "none"
     @Option(help: ArgumentHelp("Seconds that the whole run may take.", valueName: "S")) var timeout: Double?
     @Option(help: "Seconds of silence after which the acquisition ends.") var idleLimit = 2.0
-    @Option(help: "Threads that run UDFs.") var threads = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
+    @Option(
+        help: ArgumentHelp(
+            "Threads that run UDFs. Default: one a processor for a file, half as many for a detector.", valueName: "N"))
+    var threads: Int?
     @Option(help: ArgumentHelp("Folder for the results; made if it is not there.", valueName: "DIR")) var output:
         String?
+    @OptionGroup var corrections: CorrectionOptions
     @Flag(help: "Write a PNG beside each result that is a picture.") var png = false
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
     @Flag(help: "Show progress on standard error.") var progress = false
@@ -40,7 +44,7 @@ struct Run: AsyncParsableCommand {
             throw CommandFailure.usage("--udf: name at least one UDF, such as --udf sum")
         }
         let requests = try udf.map { try udfRequest($0) }
-        let options = try runOptions()
+        let options = try runOptions(locator)
         let line = ProgressLine()
         let showsProgress = progress
         let report: @Sendable (RunProgress) -> Void = { now in
@@ -69,7 +73,7 @@ struct Run: AsyncParsableCommand {
         }
     }
 
-    private func runOptions() throws -> RunOptions {
+    private func runOptions(_ locator: SourceLocator) throws -> RunOptions {
         var options = RunOptions()
         options.navShape = navShape?.lengths
         options.framesPerPartition = framesPerPartition
@@ -88,9 +92,17 @@ struct Run: AsyncParsableCommand {
             throw CommandFailure.usage("--idle-limit: \(idleLimit) s; above 0, at most a day")
         }
         options.idleLimit = .seconds(idleLimit)
-        guard (1...256).contains(threads) else { throw CommandFailure.usage("--threads: 1 to 256 are possible") }
-        options.threads = threads
+        guard (1...256).contains(threads ?? 1) else { throw CommandFailure.usage("--threads: 1 to 256 are possible") }
+        options.threads = threads ?? Self.usualThreads(locator)
+        options.corrections = try corrections.read()
         return options
+    }
+
+    /// A detector's receiver, and the sender where it is the simulator, want processors too.
+    private static func usualThreads(_ locator: SourceLocator) -> Int {
+        let processors = ProcessInfo.processInfo.activeProcessorCount
+        if case .file = locator { return min(processors, 256) }
+        return max(1, processors / 2)
     }
 
     private func failure(_ error: RunError) throws -> CommandFailure {

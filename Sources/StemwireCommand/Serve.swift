@@ -5,6 +5,7 @@ import MerlinSimulator
 import Stemwire
 import StemwireServer
 import StemwireUDF
+import StemwireViewer
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,8 +21,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Port of the control socket; 0 takes a free one.") var controlPort = 7400
     @Option(help: "Port of the live socket; 0 takes a free one.") var livePort = 7401
     @Option(help: "Port of the work socket; 0 takes a free one.") var workPort = 7402
-    @Option(help: "Reserved for the viewer, which this version does not have: a value other than 0 is warned about.")
+    @Option(help: "Port of the viewer's page; 0 takes a free one. Default: 7480, or no page where that is taken.")
     var httpPort: Int?
+    @Flag(help: "Serve no viewer page.") var noViewer = false
     @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
     var insecure = false
     @Option(help: NavShapeArgument.help) var navShape: NavShapeArgument?
@@ -30,8 +32,19 @@ struct Serve: AsyncParsableCommand {
             "UDF to run on every acquisition; may be repeated; none for none. Default: sum, sumsig, monitor.",
             valueName: "[ID=]NAME[:key=value,…]"))
     var udf: [String] = []
-    @Option(help: "Threads that run UDFs.") var threads = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
+    @OptionGroup var corrections: CorrectionOptions
+    @Option(help: "Threads of the server that run UDFs; 0 leaves the work to workers.") var threads = max(
+        1, ProcessInfo.processInfo.activeProcessorCount / 2)
     @Option(help: "Memory for frames, MiB.") var ring = 256
+    @Option(help: "File for frames that work waits for when the ring is short, MiB; 0 for none.") var spool = 0
+    @Option(help: "Directory of that file. Default: the system's for temporary files.") var spoolDirectory: String?
+    @Option(
+        help:
+            "What happens when ring and spool are full of work: wait (the detector waits) or drop (work is lost, and told)."
+    )
+    var whenBehind = "wait"
+    @Option(help: "Workers that may die over a partition before it is given up.") var quarantineDeaths = 3
+    @Option(help: "Seconds of silence after which a worker counts as dead.") var workerTimeout = 3.0
     @Option(help: ArgumentHelp("Frames in a partition. Default: whole scan lines, about 256.", valueName: "N"))
     var framesPerPartition: Int?
     @Option(help: "Seconds of silence after which an acquisition ends.") var idleLimit = 2.0
@@ -45,9 +58,6 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         let logger = try makeLogger(level: logLevel)
-        if let httpPort, httpPort != 0 {
-            logger.warning("--http-port \(httpPort): this version has no viewer, nothing listens there")
-        }
         var configuration = try serverConfiguration()
         let simulator = try startSimulator(&configuration)
         defer { simulator?.stop() }
@@ -60,21 +70,50 @@ struct Serve: AsyncParsableCommand {
             if case .badSetting = error { throw CommandFailure.usage(error.description) }
             throw CommandFailure.failure(error.description)
         }
+        let viewer = try await startViewer(controlPort: endpoints.controlPort, logger: logger, orStop: server)
         if insecure { logger.warning("insecure: whoever reaches \(bind) can read everything and control the detector") }
         if json {
-            Terminal.json([
+            var line: [String: Any] = [
                 "event": "listening", "control_port": endpoints.controlPort, "live_port": endpoints.livePort,
                 "work_port": endpoints.workPort, "source": source,
-            ])
+            ]
+            line["http_port"] = viewer?.port
+            Terminal.json(line)
         } else {
             Terminal.print(
                 "Serving \(source): control tcp://\(bind):\(endpoints.controlPort), live \(endpoints.livePort), work \(endpoints.workPort)"
             )
+            if let viewer { Terminal.print("See it at http://\(bind):\(viewer.port)") }
             Terminal.print("Watch it with: stemwire watch --connect tcp://\(bind):\(endpoints.controlPort)")
         }
         let signal = try await Interruption.wait()
+        await viewer?.server.stop()
         await server.stop()
         if signal == .interrupt { throw ExitCode(130) }
+    }
+
+    private func startViewer(
+        controlPort: Int, logger: Logger, orStop server: AcquisitionServer
+    ) async throws -> (server: ViewerServer, port: Int)? {
+        guard !noViewer else { return nil }
+        // The server is reached where it listens; at a wildcard address on this machine.
+        let host = ["0.0.0.0", "::", "*"].contains(bind) ? "127.0.0.1" : bind
+        var settings = ViewerConfiguration(
+            serverEndpoint: "tcp://\(host.contains(":") ? "[\(host)]" : host):\(controlPort)")
+        (settings.bindHost, settings.port, settings.allowsInsecure) = (bind, httpPort ?? 7480, insecure)
+        do throws(ViewerError) {
+            let viewer = try ViewerServer(settings, logger: logger)
+            return (viewer, try await viewer.start())
+        } catch {
+            if case .cannotListen = error, httpPort == nil {
+                // What somebody else's page does must not keep the detector from being served.
+                logger.warning("no viewer page: \(error); choose another port with --http-port")
+                return nil
+            }
+            await server.stop()
+            if case .badSetting = error { throw CommandFailure.usage(error.description) }
+            throw CommandFailure.failure("\(error); choose another --http-port, or --no-viewer")
+        }
     }
 
     private func serverConfiguration() throws -> ServerConfiguration {
@@ -85,6 +124,7 @@ struct Serve: AsyncParsableCommand {
         configuration.allowsInsecure = insecure
         configuration.navShape = navShape?.lengths
         configuration.threads = threads
+        configuration.corrections = try corrections.read()
         guard (8...1 << 20).contains(ring) else {
             throw CommandFailure.usage("--ring: \(ring) MiB; 8 to \(1 << 20) are possible")
         }
@@ -99,6 +139,22 @@ struct Serve: AsyncParsableCommand {
         case "drop": configuration.whenRingIsFull = .dropCounted
         default: throw CommandFailure.usage("--when-full: \"\(whenFull)\" is neither wait nor drop")
         }
+        guard (0...1 << 24).contains(spool) else {
+            throw CommandFailure.usage("--spool: \(spool) MiB; 0 to \(1 << 24) are possible")
+        }
+        configuration.spoolBytes = spool << 20
+        configuration.spoolDirectory = spoolDirectory
+        configuration.quarantineDeaths = quarantineDeaths
+        switch whenBehind {
+        case "wait": configuration.whenProcessingIsBehind = .backPressure
+        case "drop": configuration.whenProcessingIsBehind = .dropProcessing
+        default: throw CommandFailure.usage("--when-behind: \"\(whenBehind)\" is neither wait nor drop")
+        }
+        guard workerTimeout >= 0.3, workerTimeout <= 3600 else {
+            throw CommandFailure.usage("--worker-timeout: \(workerTimeout) s; 0.3 to 3600 are possible")
+        }
+        configuration.workerSilenceLimit = .seconds(workerTimeout)
+        configuration.workerBeatInterval = .seconds(workerTimeout / 3)
         guard updates > 0, updates <= 1000 else {
             throw CommandFailure.usage("--updates: \(updates) a second; above 0, at most 1000")
         }

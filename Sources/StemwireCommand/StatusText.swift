@@ -21,7 +21,9 @@ enum StatusText {
         lines.append(
             "live       \(status.live.subscriptions) subscriptions, \(status.live.tilesPublished) tiles sent, "
                 + "\(status.live.tilesDropped) left out, \(status.live.bytesPinned >> 20) MiB in queues")
-        lines.append("work       \(status.workPeers) clients")
+        lines.append(dispatch(status))
+        lines += status.workers.map { "  worker   " + line($0) }
+        lines += status.subscribers.map { "  viewer   " + line($0) }
         let refused = status.malformedControl + status.malformedWork + status.malformedLive
         if refused > 0 {
             lines.append(
@@ -30,6 +32,39 @@ enum StatusText {
         }
         lines += status.runs.map { "run        " + line($0) }
         return lines
+    }
+
+    private static func dispatch(_ status: WireStatus) -> String {
+        let work = status.dispatch
+        var text =
+            "work       \(status.workPeers) peers; partitions: \(work.partitionsDone) done, \(work.partitionsInFlight) in work, "
+            + "\(work.partitionsWaiting) waiting"
+        if work.oldestWaitingMs > 0 { text += " (the oldest for \(work.oldestWaitingMs) ms)" }
+        if work.partitionsRedone > 0 { text += ", \(work.partitionsRedone) redone" }
+        if work.partitionsQuarantined > 0 { text += ", \(work.partitionsQuarantined) given up" }
+        if work.workersLost > 0 { text += "; \(work.workersLost) workers lost" }
+        if work.spoolBytesTotal > 0 {
+            text += "; spool \(work.spoolBytesUsed >> 20) of \(work.spoolBytesTotal >> 20) MiB"
+        }
+        if work.framesGivenUp > 0 { text += "; \(work.framesGivenUp) frames not processed since memory was short" }
+        return text
+    }
+
+    private static func line(_ worker: WireWorkerStatus) -> String {
+        var text =
+            "\(worker.name): \(worker.inFlight) in work, \(worker.done) done, "
+            + "\((worker.rate * 10).rounded() / 10) partitions/s, takes \(worker.credit) more"
+        if worker.redone > 0 { text += ", \(worker.redone) taken from it" }
+        if worker.failed > 0 { text += ", \(worker.failed) failed" }
+        if worker.lagMs > 0 { text += ", oldest \(worker.lagMs) ms" }
+        if !worker.isLocal { text += ", heard of \(worker.lastBeatMs) ms ago" }
+        return text
+    }
+
+    private static func line(_ subscriber: WireSubscriberStatus) -> String {
+        let report = subscriber.report
+        return "\(report.name): \(report.messagesReceived) messages received, \(report.messagesDropped) lost"
+            + (report.framesRepaired > 0 ? ", \(report.framesRepaired) frames fetched again" : "")
     }
 
     static func line(_ acquisition: WireAcquisitionStatus) -> String {

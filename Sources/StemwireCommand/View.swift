@@ -1,0 +1,46 @@
+import ArgumentParser
+import Foundation
+import StemwireViewer
+
+struct View: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serves the viewer's page for an acquisition server on another machine.",
+        discussion: "Open the address that it prints in a browser.")
+
+    @Option(help: ArgumentHelp("The server's control socket.", valueName: "tcp://HOST:7400"))
+    var connect = "tcp://127.0.0.1:7400"
+    @Option(help: "Address to listen at. One that other machines reach needs --insecure.") var bind = "127.0.0.1"
+    @Option(help: "Port of the page; 0 takes a free one.") var httpPort = 7480
+    @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
+    var insecure = false
+    @Flag(help: "Pages may look, and neither command the detector nor start virtual detectors.") var look = false
+    @Option(help: ArgumentHelp("Another site whose pages may connect; may be repeated.", valueName: "https://HOST"))
+    var origin: [String] = []
+    @Option(help: "trace, debug, info, notice, warning, error.") var logLevel = "notice"
+    @Flag(help: "Print one JSON object a line on standard output.") var json = false
+
+    func run() async throws {
+        let logger = try makeLogger(level: logLevel)
+        var settings = ViewerConfiguration(serverEndpoint: connect)
+        (settings.bindHost, settings.port, settings.allowsInsecure) = (bind, httpPort, insecure)
+        settings.role = look ? .look : .operate
+        settings.allowedOrigins = origin
+        let viewer: ViewerServer
+        let port: Int
+        do throws(ViewerError) {
+            viewer = try ViewerServer(settings, logger: logger)
+            port = try await viewer.start()
+        } catch {
+            if case .badSetting = error { throw CommandFailure.usage(error.description) }
+            throw CommandFailure.failure(error.description)
+        }
+        if json {
+            Terminal.json(["event": "listening", "http_port": port])
+        } else {
+            Terminal.print("The viewer of \(connect) is at http://\(bind):\(port)")
+        }
+        let signal = try await Interruption.wait()
+        await viewer.stop()
+        if signal == .interrupt { throw ExitCode(130) }
+    }
+}
