@@ -68,7 +68,7 @@ struct FrameTrackerEndlessTests {
         var run = TrackerRun { $0.resolver.shape = [10] }
         run.header(TestFrames.header(frames: 0))
         run.frame(1)
-        run.tracker.abort()
+        run.tracker.abort(at: run.now)
         run.takeEvents()
         #expect(run.frame(2) == .stray)
         run.header(TestFrames.header(frames: 0, stamp: 1))

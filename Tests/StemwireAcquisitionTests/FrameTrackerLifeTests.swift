@@ -48,7 +48,7 @@ struct FrameTrackerLifeTests {
 
         run.header(TestFrames.header(frames: 9, stamp: 2))
         run.frame(1, acquisition: 2)
-        run.tracker.abort()
+        run.tracker.abort(at: run.now)
         run.takeEvents()
         #expect(run.ends.last?.reason == .aborted)
         #expect(run.frame(2, acquisition: 2) == .stray)
@@ -79,13 +79,34 @@ struct FrameTrackerLifeTests {
         case 0:
             run.tracker.stop(at: run.now)
             run.pass(.milliseconds(250))
-        case 1: run.tracker.abort()
+        case 1: run.tracker.abort(at: run.now)
         case 2: run.header(TestFrames.header(frames: 4, stamp: 1))
         default: run.tracker.connectionClosed()
         }
         run.takeEvents()
         #expect(run.ends.map(\.reason) == [[.stopped, .aborted, .newHeader, .connectionClosed][how]])
         #expect(run.ends[0].hasStarted == false && run.ends[0].accounting.missing == 4)
+    }
+
+    @Test("an acquisition that is aborted before its header has come ends when it comes, and no other does")
+    func abortedBeforeHeader() {
+        var run = TrackerRun()
+        run.tracker.armed()
+        run.tracker.abort(at: run.now)
+        #expect(run.tracker.state == .idle)
+        run.pass(.milliseconds(20))
+        run.header(TestFrames.header(frames: 4))
+        run.takeEvents()
+        #expect(run.ends.map(\.reason) == [.aborted] && run.tracker.state == .idle)
+        run.header(TestFrames.header(frames: 4, stamp: 1))
+        #expect(run.frame(1) == .placed(0))
+
+        var late = TrackerRun()
+        late.tracker.armed()
+        late.tracker.abort(at: late.now)
+        late.pass(.seconds(2))
+        late.header(TestFrames.header(frames: 4))
+        #expect(late.tracker.state == .armed)
     }
 
     @Test("a closed connection ends it, and says complete if the last frame had come")

@@ -94,7 +94,7 @@ private struct StreamRun {
             pass(.milliseconds(2500), step: .milliseconds(10))
             if tracker.state == .running { problems.append("did not end in silence") }
         case .abort:
-            tracker.abort()
+            tracker.abort(at: now)
         case .stop:
             tracker.stop(at: now)
             pass(.milliseconds(2500), step: .milliseconds(10))

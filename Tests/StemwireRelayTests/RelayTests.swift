@@ -171,19 +171,37 @@ extension RelayTests {
 
         @Test("when they hold all that they may, tiles are left out and counted, and start, end and results still come")
         func fullQueues() async throws {
-            try await RelayBench.run(nav: [32, 32], sig: 64, dwell: 500) { bench in
+            // Frames so large that sixteen of them are too much.
+            try await RelayBench.run(sig: 256, dwell: 2000) { bench in
                 try await RelayBench.withRelay(of: bench.serverPort, set: { $0.queueBytes = 1 << 20 }) { _, port in
-                    let client = try await RelayBench.connect(port)
-                    let deaf = try Deaf(20, at: client.server.livePort)
-                    _ = try await Self.scan(client)
-                    let (seen, results) = try await Self.scan(client)
-                    #expect(seen.start != nil && seen.end?.reason == .complete && seen.lostFrames > 0)
-                    #expect(seen.frames.count + seen.lostFrames == 1024)
-                    #expect(results.channels.count == 2 && results.end == seen.end)
-                    let live = try await client.status().live
-                    #expect(live.tilesDropped > 0 && live.bytesPinned <= 1 << 20)
-                    deaf.close()
-                    await client.close()
+                    try await RelayBench.withRelay(of: port) { _, farPort in
+                        let clients = [try await RelayBench.connect(port), try await RelayBench.connect(farPort)]
+                        let deaf = try Deaf(20, at: clients[0].server.livePort)
+                        // The system's own buffers are filled first.
+                        try await eventually("full queues") {
+                            _ = try await Self.scan(clients[0])
+                            return try await clients[0].status().live.tilesDropped > 0 ? () : nil
+                        }
+                        let far = clients[1].tiles(options: .init(untilEnd: true))
+                        try await far.subscribed()
+                        let (near, results) = try await Self.scan(clients[0])
+                        // The numbers are the server's, so that the next relay, and who is behind it, see the jumps.
+                        for seen in [near, try await Seen.tiles(far)] {
+                            #expect(seen.start != nil && seen.end?.reason == .complete && seen.lostFrames > 0)
+                            #expect(seen.frames.count + seen.lostFrames == 64)
+                        }
+                        #expect(results.channels.count == 2 && results.end == near.end)
+                        let status = try await eventually("the next relay's report of its losses") {
+                            let status = try await clients[0].status()
+                            let report = status.subscribers.first { $0.report.name.contains("relay") }?.report
+                            return (report?.messagesDropped ?? 0) > 0 ? status : nil
+                        }
+                        #expect(status.live.tilesDropped > 0 && status.live.bytesPinned <= 1 << 20)
+                        let lost = try await clients[1].status().live.tilesDropped
+                        #expect(lost > 0 && lost <= status.live.tilesDropped)
+                        deaf.close()
+                        for client in clients { await client.close() }
+                    }
                 }
             }
         }

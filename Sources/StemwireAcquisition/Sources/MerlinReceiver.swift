@@ -49,6 +49,7 @@ public final class MerlinReceiver: Sendable {
         static let arm: UInt32 = 1
         static let stop: UInt32 = 2
         static let abort: UInt32 = 4
+        static let abortArmed: UInt32 = 8
     }
 
     private let requests = Atomic<UInt32>(0)
@@ -138,10 +139,15 @@ public final class MerlinReceiver: Sendable {
     public func didStop() { request(Requests.stop) }
 
     /// To be called after ABORT was sent: the acquisition ends now.
-    public func didAbort() { request(Requests.abort) }
+    public func didAbort() {
+        let pending = request(Requests.abort)
+        // The order of the two tells what is aborted.
+        if pending & Requests.arm != 0 { request(Requests.abortArmed) }
+    }
 
-    private func request(_ bit: UInt32) {
-        requests.bitwiseOr(bit, ordering: .acquiringAndReleasing)
+    @discardableResult
+    private func request(_ bit: UInt32) -> UInt32 {
+        requests.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue
     }
 
     // MARK: The receiving thread
@@ -174,9 +180,10 @@ public final class MerlinReceiver: Sendable {
     private func carryOutRequests(_ intake: StreamIntake, at now: ContinuousClock.Instant) {
         guard requests.load(ordering: .relaxed) != 0 else { return }
         let bits = requests.exchange(0, ordering: .acquiringAndReleasing)
-        if bits & Requests.abort != 0 { intake.tracker.abort() }
+        if bits & Requests.abort != 0 { intake.tracker.abort(at: now) }
         if bits & Requests.stop != 0 { intake.tracker.stop(at: now) }
         if bits & Requests.arm != 0 { intake.tracker.armed() }
+        if bits & Requests.abortArmed != 0 { intake.tracker.abort(at: now) }
     }
 
     private func discard(_ connection: TCPConnection, untilSilentFor silence: Duration) {

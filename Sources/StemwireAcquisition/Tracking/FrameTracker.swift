@@ -78,6 +78,10 @@ public struct FrameTracker: Sendable {
     var header: AcquisitionHeader?
     var pendingHeader: AcquisitionHeader?
     var isArmedTold = false
+    /// Until when an acquisition header is that of an acquisition which has been aborted already.
+    private var abortsHeaderUntil: ContinuousClock.Instant?
+    /// How long after STARTACQUISITION's answer the header may come.
+    private static let headerPatience = Duration.seconds(1)
     /// If nothing comes, the armed acquisition ends without an event: it may be no acquisition at all.
     var endsSilently = false
 
@@ -172,6 +176,7 @@ public struct FrameTracker: Sendable {
         }
         arm(new)
         endsSilently = isSame || !intact
+        if let limit = abortsHeaderUntil.take(), now <= limit { finish(.aborted) }
     }
 
     /// A frame message has come.
@@ -250,6 +255,7 @@ public struct FrameTracker: Sendable {
     /// equals the present one.
     public mutating func armed() {
         isArmedTold = true
+        abortsHeaderUntil = nil
     }
 
     /// STOPACQUISITION has been sent: the acquisition ends when no more frames come.
@@ -259,8 +265,13 @@ public struct FrameTracker: Sendable {
     }
 
     /// ABORT has been sent: the acquisition ends now; what still comes of it is stray.
-    public mutating func abort() {
-        guard state != .idle else { return }
+    ///
+    /// One that was just armed may have its acquisition header still under way; it ends when that has come.
+    public mutating func abort(at now: ContinuousClock.Instant) {
+        guard state != .idle else {
+            if isArmedTold { abortsHeaderUntil = now + Self.headerPatience }
+            return
+        }
         finish(.aborted)
     }
 
