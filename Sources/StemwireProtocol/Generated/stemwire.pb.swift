@@ -1057,6 +1057,7 @@ public nonisolated struct WireDirectory: Sendable {
 
   public var livePort: UInt32 = 0
 
+  /// 0 at a relay, which has no work socket.
   public var workPort: UInt32 = 0
 
   /// Topic prefixes that can be subscribed to.

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,15 @@ def find_binary() -> Path | None:
     named = os.environ.get("STEMWIRE_BINARY")
     choice = [Path(named)] if named else [REPOSITORY / ".build" / kind / "stemwire" for kind in ("release", "debug")]
     return next((path for path in choice if path.is_file()), None)
+
+
+def final_results(server: stemwire.Connection) -> stemwire.Results:
+    """The results of an acquisition that has ended, once the server has worked off its frames."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while not (results := server.snapshot()).final:
+        assert time.monotonic() < deadline, "the results did not become final"
+        time.sleep(0.01)
+    return results
 
 
 @dataclass

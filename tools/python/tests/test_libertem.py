@@ -11,7 +11,7 @@ import pytest
 import stemwire
 
 from . import merlin
-from .conftest import Program, Serve
+from .conftest import Program, Serve, final_results
 from .merlin import Kind
 
 lt = pytest.importorskip("libertem.api")
@@ -75,7 +75,7 @@ def test_executors_of_processes(serve: Serve, executor: str) -> None:
     program = serve("synthetic", "--nav-shape", "16", "16")
     with stemwire.connect(program.address) as connection:
         acquire(connection)
-        expected = connection.snapshot()["sumsig"].data
+        expected = final_results(connection)["sumsig"].data
     spec = {"pipelined": {"cpus": 2}, "dask": {"cpus": 2}}[executor]
     with lt.Context.make_with(executor, **spec, gpus=0) as processes:
         ds = processes.load("stemwire", address=program.address, num_partitions=6)
@@ -123,7 +123,7 @@ def test_missing_frames(context: lt.Context, serve: Serve, launch: Callable[...,
     missing = [4, 16, *range(29, 40)]
     with stemwire.connect(program.address) as connection:
         acquire(connection)
-        expected = connection.snapshot()["sumsig"].data
+        expected = final_results(connection)["sumsig"].data
     ds = context.load("stemwire", address=program.address, num_partitions=3)
     with pytest.raises(DataSetException, match=r"did not send.*4.*roi=ds\.received"):
         context.run_udf(ds, SumSigUDF())

@@ -1025,20 +1025,22 @@ class WorkMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[WorkHello, _Mapping]] = ..., welcome: _Optional[_Union[WorkWelcome, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., tile: _Optional[_Union[FetchedTile, _Mapping]] = ..., fetch_end: _Optional[_Union[FetchEnd, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., plan: _Optional[_Union[WorkPlan, _Mapping]] = ..., planned: _Optional[_Union[Planned, _Mapping]] = ..., work: _Optional[_Union[WorkTile, _Mapping]] = ..., closed: _Optional[_Union[WorkClosed, _Mapping]] = ..., result: _Optional[_Union[WorkResult, _Mapping]] = ..., failed: _Optional[_Union[WorkFailed, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., withdraw: _Optional[_Union[Withdraw, _Mapping]] = ..., plan_over: _Optional[_Union[PlanOver, _Mapping]] = ..., merge_task: _Optional[_Union[MergeTask, _Mapping]] = ..., merge_task_done: _Optional[_Union[MergeTaskDone, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ..., withdrew: _Optional[_Union[Withdrew, _Mapping]] = ...) -> None: ...
 
 class WorkPlan(_message.Message):
-    __slots__ = ["arrays", "parameter_generation", "plan", "run", "start", "udfs"]
+    __slots__ = ["arrays", "keeps_isolated_pixels", "parameter_generation", "plan", "run", "start", "udfs"]
     ARRAYS_FIELD_NUMBER: _ClassVar[int]
+    KEEPS_ISOLATED_PIXELS_FIELD_NUMBER: _ClassVar[int]
     PARAMETER_GENERATION_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     UDFS_FIELD_NUMBER: _ClassVar[int]
     arrays: _containers.RepeatedCompositeFieldContainer[ArrayHeader]
+    keeps_isolated_pixels: bool
     parameter_generation: int
     plan: int
     run: str
     start: Start
     udfs: _containers.RepeatedCompositeFieldContainer[UdfRequest]
-    def __init__(self, plan: _Optional[int] = ..., run: _Optional[str] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., parameter_generation: _Optional[int] = ..., arrays: _Optional[_Iterable[_Union[ArrayHeader, _Mapping]]] = ...) -> None: ...
+    def __init__(self, plan: _Optional[int] = ..., run: _Optional[str] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., parameter_generation: _Optional[int] = ..., arrays: _Optional[_Iterable[_Union[ArrayHeader, _Mapping]]] = ..., keeps_isolated_pixels: bool = ...) -> None: ...
 
 class WorkResult(_message.Message):
     __slots__ = ["frames", "item", "parameter_generation", "seconds", "sections"]
