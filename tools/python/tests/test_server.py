@@ -95,7 +95,6 @@ def test_a_slow_reader_gets_every_frame_by_repair(serve: Serve) -> None:
             total += tile.frames.sum(axis=0, dtype=np.uint64)
             seen += len(tile)
             fetched += tile.fetched
-        assert tiles.lost_messages > 0
         assert fetched > 0
         assert seen == tiles.received == 1024
         assert tiles.lost == ()
