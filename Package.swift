@@ -62,7 +62,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
 let testsAlsoUse: [String: [Target.Dependency]] = [
     "StemwireAcquisition": ["MerlinSimulator"],
     "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireUDF"],
-    "StemwireServer": ["MerlinSimulator", "StemwireClient"],
+    "StemwireServer": ["MerlinSimulator", "StemwireClient", "StemwireWorker"],
     "StemwireViewer": ["MerlinSimulator", "StemwireAcquisition", "StemwireServer"],
 ]
 

@@ -13,7 +13,9 @@ extension PlannedUDF {
         _ destination: inout [ResultArray], _ source: [ResultArray], sourceIsNewer: Bool, _ partition: Int?
     ) throws(UDFError) {
         let declarations = mergedDeclarations
-        if declarations.contains(where: { $0.merge == .custom }) {
+        if declarations.contains(where: { $0.merge == .custom }), let foreign = udf as? ForeignUDF {
+            try combineElsewhere(foreign, &destination, source)
+        } else if declarations.contains(where: { $0.merge == .custom }) {
             for index in declarations.indices where declarations[index].kind != .nav {
                 destination[index].makeUnique()
             }
@@ -40,6 +42,7 @@ extension PlannedUDF {
     func computeResults(
         _ merged: [ResultArray], processed: PositionSet
     ) throws(UDFError) -> (arrays: [String: ResultArray], valid: [String: PositionSet]) {
+        if let foreign = udf as? ForeignUDF { return try computeElsewhere(foreign, merged, processed: processed) }
         let resultOnly = declarations.filter { $0.use == .resultOnly }
         let results = resultOnly.map { $0.emptyArray(meta) }
         let all = 0..<meta.positionCount
@@ -92,6 +95,12 @@ extension RunPlan {
         package let array: ResultArray
         /// The positions worth showing, when these are not the processed ones.
         package let valid: PositionSet?
+
+        package init(name: String, array: ResultArray, valid: PositionSet?) {
+            self.name = name
+            self.array = array
+            self.valid = valid
+        }
     }
 
     /// Computes the result-only buffers for a server that does not have the UDF.
@@ -127,7 +136,8 @@ extension RunPlan {
 }
 
 extension PlannedUDF {
-    fileprivate func check(_ arrays: [ResultArray], are declarations: [BufferDeclaration]) throws(UDFError) {
+    /// - Throws: `UDFError` with the code `badResult` when arrays from elsewhere are not the buffers.
+    func check(_ arrays: [ResultArray], are declarations: [BufferDeclaration]) throws(UDFError) {
         guard arrays.count == declarations.count else {
             throw UDFError(.badResult, udf: id, "\(arrays.count) buffers where \(declarations.count) are expected")
         }

@@ -208,7 +208,8 @@ struct MergedUDF: Sendable {
                 valid: isNav ? valid[declaration.name] ?? filled : nil, version: version,
                 generation: epochs.generation, outdated: isNav ? outdated(in: valid[declaration.name] ?? filled) : nil)
         }
-        channelsOfVersion = (version, channels)
+        // What a worker could not compute another one may.
+        if failure == nil || !(planned.udf is ForeignUDF) { channelsOfVersion = (version, channels) }
         return (channels, failure)
     }
 

@@ -235,7 +235,9 @@ public struct PlannedUDF: Sendable {
         parameters = made.parameters
         let meaning = made.parameters.replacing(made.udf.contents)
         let corrections = frames.corrections == nil ? "" : "\n\(frames.correctionsHash)"
-        contentHash = ContentHash.of("\(entry.name)\n\(entry.version)\n\(meaning.json)\(corrections)".utf8)
+        contentHash =
+            (made.udf as? ForeignUDF)?.told?.contentHash
+            ?? ContentHash.of("\(entry.name)\n\(entry.version)\n\(meaning.json)\(corrections)".utf8)
         udf = made.udf
         self.declarations = declarations
         let exact = declarations.allSatisfy(\.mergesExactly)

@@ -19,6 +19,20 @@ public struct UDFRegistry: Sendable {
             }
         }
 
+        /// A UDF whose parameters only those know who have it.
+        init(
+            name: String, version: Int,
+            make:
+                @escaping @Sendable (UDFRequest, UDFMeta) throws(UDFError) -> (
+                    udf: any UDF, parameters: ParameterValue
+                )
+        ) {
+            self.name = name
+            self.version = version
+            parameters = []
+            self.make = make
+        }
+
         init<Function: UDF>(_ type: Function.Type) {
             name = Function.name
             version = Function.version

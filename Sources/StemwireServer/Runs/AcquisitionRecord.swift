@@ -64,7 +64,7 @@ package final class AcquisitionRecord: Sendable {
     /// How many frames at a run's positions have been handed on.
     func receivedCount(of run: ActiveRun) -> Int {
         received.withLock { received in
-            guard let roi = run.plan?.meta.roi, roi.size == received.size else { return received.count }
+            guard let roi = run.roi, roi.size == received.size else { return received.count }
             return received.intersection(roi).count
         }
     }

@@ -8,14 +8,28 @@ package final class ActiveRun: Sendable {
     package let requests: [UDFRequest]
     /// Whether the run is to have the frames that came before it too, as far as they are kept.
     let joinsFromStart: Bool
-    /// As it began; nil when the run cannot be done on this acquisition: `error` says why.
-    let plan: RunPlan?
-    private let merged: Locked<Merged>
-    private let onFirstResult: @Sendable () -> Void
+    /// Whether it has UDFs that only workers have: it is planned when one of them has told what they are, and merged by
+    /// one thread, which may have to wait for a worker.
+    let isForeign: Bool
+    let roi: PositionSet?
+    let corrections: Corrections?
+    /// The scan with the region of interest; nil when these do not go together.
+    let meta: UDFMeta?
+    let registry: UDFRegistry
+    let merged: Locked<Merged>
+    /// Of a run with workers' UDFs; only the thread that merges has it, for as long as a merge takes.
+    let foreignMerger = Locked<ForeignMerger?>(nil)
+    let onFirstResult: @Sendable () -> Void
 
-    private struct Merged: Sendable {
-        /// Made when the first result comes, so that an acquisition whose turn has not come takes no memory.
+    struct Merged: Sendable {
+        /// As it began; nil when the run cannot be done on this acquisition, or has no plan yet.
+        var plan: RunPlan?
+        /// Made when the first result comes, so that an acquisition whose turn has not come takes no memory. Of a run with
+        /// workers' UDFs nil.
         var merger: ResultMerger?
+        /// Of a run with workers' UDFs: what is there to be seen, and what the thread that merges is to note.
+        var shown: Shown?
+        var newFailures: [(error: UDFError, positions: [Range<Int>])] = []
         var failedFrames = 0
         var error: String?
         var isStopped = false
@@ -25,6 +39,16 @@ package final class ActiveRun: Sendable {
         /// Partitions in the result, by who computed them.
         var contributors: [String: Int] = [:]
         var redone = RunManifest.Redone()
+
+        /// What there is to be seen.
+        mutating func show() -> Shown? {
+            if let shown { return shown }
+            guard var present = merger else { return nil }
+            // Computed results stay with the merger.
+            merger = nil
+            defer { merger = present }
+            return Shown(&present)
+        }
     }
 
     /// - Parameters:
@@ -32,27 +56,38 @@ package final class ActiveRun: Sendable {
     ///   - onFirstResult: called once, on any thread, when there is something to show.
     init(
         name: String, requests: [UDFRequest], registry: UDFRegistry, meta: UDFMeta, roi: PositionSet?,
-        corrections: Corrections? = nil,
+        corrections: Corrections? = nil, isForeign: Bool = false,
         joinsFromStart: Bool = false, onFirstResult: @escaping @Sendable () -> Void
     ) {
         self.joinsFromStart = joinsFromStart
         self.onFirstResult = onFirstResult
         self.name = name
         self.requests = requests
+        self.isForeign = isForeign
+        self.roi = roi
+        self.corrections = corrections
+        self.registry = registry
+        var selected = meta
         do throws(UDFError) {
-            var meta = meta
             if let roi {
-                meta = try UDFMeta(
+                selected = try UDFMeta(
                     navShape: meta.navShape, sigShape: meta.sigShape, inputDType: meta.inputDType,
                     framesPerPartition: meta.framesPerPartition, roi: roi)
             }
-            plan = try RunPlan(requests, registry: registry, meta: meta, corrections: corrections)
-            merged = Locked(Merged())
+            let plan =
+                isForeign
+                ? nil : try RunPlan(requests, registry: registry, meta: selected, corrections: corrections)
+            self.meta = selected
+            merged = Locked(Merged(plan: plan))
         } catch {
-            plan = nil
+            self.meta = nil
             merged = Locked(Merged(error: error.description, isFinal: true))
         }
     }
+
+    /// As it began; nil when the run cannot be done on this acquisition: `error` says why. Also nil as long as nobody has
+    /// told what its UDFs are.
+    var plan: RunPlan? { merged.withLock { $0.plan } }
 
     /// Goes on with other parameters, from the next partition on that somebody begins. Any thread.
     ///
@@ -62,8 +97,14 @@ package final class ActiveRun: Sendable {
     ///     frames.
     /// - Throws: `UDFError` when there are no such UDFs or parameters, or the run is over.
     package func change(to requests: [UDFRequest], registry: UDFRegistry, recomputes: Bool) throws(UDFError) {
+        guard !isForeign else {
+            throw UDFError(
+                .badRequest,
+                "only workers have UDFs of this run: its parameters cannot change while it goes on; stop it, and start another"
+            )
+        }
         while true {
-            guard let present = merged.withLock({ $0.isFinal ? nil : $0.merger?.plan ?? plan }) else {
+            guard let present = merged.withLock({ $0.isFinal ? nil : $0.merger?.plan ?? $0.plan }) else {
                 throw UDFError(.badRequest, "the run is over on this acquisition")
             }
             // Takes a while for large masks, so results are merged meanwhile.
@@ -117,6 +158,7 @@ package final class ActiveRun: Sendable {
     /// - Returns: what kept it from being merged.
     @discardableResult
     func merge(_ result: PartitionResult) -> UDFError? {
+        if isForeign { return mergeForeign(result) }
         let (isFirst, failure) = merged.withLock { merged -> (Bool, UDFError?) in
             let isFirst = merged.merger == nil
             do throws(UDFError) {
@@ -139,13 +181,14 @@ package final class ActiveRun: Sendable {
     func note(redone: RunManifest.Redone) { merged.withLock { $0.redone = redone } }
 
     /// Whether there is something to show.
-    var hasResults: Bool { merged.withLock { $0.merger != nil } }
+    var hasResults: Bool { merged.withLock { $0.merger != nil || $0.shown != nil } }
 
     /// Notes that frames will not be processed, and why. Any thread.
     func fail(_ positions: [Range<Int>], because error: UDFError) {
         merged.withLock { merged in
             prepare(&merged)
             merged.merger?.fail(error, positions: positions)
+            if isForeign { merged.newFailures.append((error, positions)) }
             merged.failedFrames += positions.reduce(0) { $0 + $1.count }
             merged.error = merged.error ?? error.description
         }
@@ -163,7 +206,7 @@ package final class ActiveRun: Sendable {
     }
 
     private func prepare(_ merged: inout Merged) {
-        if let plan, merged.merger == nil { merged.merger = ResultMerger(plan) }
+        if let plan = merged.plan, merged.merger == nil, !isForeign { merged.merger = ResultMerger(plan) }
     }
 
     var isStopped: Bool { merged.withLock { $0.isStopped } }
@@ -183,20 +226,19 @@ package final class ActiveRun: Sendable {
         let manifest: RunManifest
     }
 
-    /// The present state of all channels; the arrays are shared with the merger, and copied when it goes on.
+    /// The present state of all channels; the arrays are shared with the merger, and copied when it goes on. Of a run with
+    /// workers' UDFs, that after one of the last merges: nobody waits for a worker here.
     package func snapshot() -> Snapshot {
         merged.withLock { merged in
-            let processed = merged.merger?.processed ?? PositionSet(size: 0)
+            let shown = merged.show() ?? Shown()
             return Snapshot(
-                channels: merged.merger?.channels() ?? [], processed: processed,
-                expected: plan?.meta.selectedCount ?? 0, failedFrames: merged.failedFrames, error: merged.error,
-                isFinal: merged.isFinal, parameterGeneration: merged.merger?.plan.generation ?? 0,
-                generations: merged.merger?.generations ?? [],
+                channels: shown.channels, processed: shown.processed,
+                expected: merged.plan?.meta.selectedCount ?? 0, failedFrames: merged.failedFrames, error: merged.error,
+                isFinal: merged.isFinal, parameterGeneration: shown.generation, generations: shown.generations,
                 manifest: RunManifest(
-                    selected: plan?.meta.roi, positions: plan?.meta.positionCount ?? 0, processed: processed,
-                    failed: merged.merger?.coverage.count(.failed) ?? 0, contributors: merged.contributors,
-                    redone: merged.redone, generation: merged.merger?.plan.generation ?? 0,
-                    generations: merged.merger?.generations ?? []))
+                    selected: merged.plan?.meta.roi, positions: merged.plan?.meta.positionCount ?? 0,
+                    processed: shown.processed, failed: shown.failedPositions, contributors: merged.contributors,
+                    redone: merged.redone, generation: shown.generation, generations: shown.generations))
         }
     }
 
@@ -204,9 +246,8 @@ package final class ActiveRun: Sendable {
     package func progress() -> (processed: Int, expected: Int, failedFrames: Int, error: String?, isFinal: Bool) {
         merged.withLock { merged in
             (
-                merged.merger?.coverage.count(.processed) ?? 0, plan?.meta.selectedCount ?? 0, merged.failedFrames,
-                merged.error,
-                merged.isFinal
+                merged.merger?.coverage.count(.processed) ?? merged.shown?.processedPositions ?? 0,
+                merged.plan?.meta.selectedCount ?? 0, merged.failedFrames, merged.error, merged.isFinal
             )
         }
     }

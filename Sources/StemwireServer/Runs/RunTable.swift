@@ -33,7 +33,10 @@ package final class RunTable: Sendable {
     /// Acquisitions whose end is remembered.
     static let keptSummaries = 9
 
-    private let registry: UDFRegistry
+    /// The UDFs that this process has.
+    let registry: UDFRegistry
+    /// UDFs that joined workers offer, by worker.
+    let offered = Locked<[WorkerID: Set<String>]>([:])
     private let lanes: Int
     private let keptAcquisitions: Int
     private let state = Locked(State())
@@ -69,7 +72,8 @@ package final class RunTable: Sendable {
         acquisitions: Int?, joinsCurrent: Bool, fromStart: Bool = false
     ) throws(RunTableError) {
         let current = joinsCurrent ? state.withLock { $0.acquisitions.last } : nil
-        if let fault = fault(of: requests, on: current?.meta) { throw .invalid(fault) }
+        let offers = Set(offered.value.values.joined())
+        if let fault = fault(of: requests, on: current?.meta, offers: offers) { throw .invalid(fault) }
         let failure: RunTableError? = state.withLock { state in
             let joined = joinsCurrent ? state.acquisitions.last : nil
             // Results of two runs of one name could not be told apart on one acquisition, even if the first was stopped.
@@ -95,18 +99,30 @@ package final class RunTable: Sendable {
     }
 
     /// What is wrong with requests, as far as it can be told before the frames come.
-    private func fault(of requests: [UDFRequest], on meta: UDFMeta?) -> String? {
-        if let meta { return fault(of: requests, planned: meta) }
+    ///
+    /// - Parameter offers: UDFs that workers have; what they make of the requests is told when an acquisition begins.
+    private func fault(of requests: [UDFRequest], on meta: UDFMeta?, offers: Set<String>) -> String? {
+        let offers = offers.filter { registry[$0] == nil }
+        guard let known = try? registry.adding(namesOnly: offers) else { return nil }
+        if let unknown = requests.first(where: { $0.function == nil && known[$0.name] == nil }), !offers.isEmpty {
+            let names = registry.entries.map(\.name).joined(separator: ", ")
+            return UDFError(
+                .unknownUDF, udf: unknown.id,
+                "there is no UDF \"\(unknown.name)\"; known are \(names); workers offer "
+                    + offers.sorted().joined(separator: ", ")
+            ).description
+        }
+        if let meta { return fault(of: requests, planned: meta, known) }
         // What is wrong whatever the scan and its frames are is told alike of two that have nothing in common.
         let faults = [(scan: 32, frame: 256), (scan: 1024, frame: 1024)].map { sides in
             (try? UDFMeta(
                 navShape: [sides.scan, sides.scan], sigShape: SigShape(height: sides.frame, width: sides.frame),
-                inputDType: .uint16, framesPerPartition: 256)).flatMap { fault(of: requests, planned: $0) }
+                inputDType: .uint16, framesPerPartition: 256)).flatMap { fault(of: requests, planned: $0, known) }
         }
         return faults[0] == faults[1] ? faults[0] : nil
     }
 
-    private func fault(of requests: [UDFRequest], planned meta: UDFMeta) -> String? {
+    private func fault(of requests: [UDFRequest], planned meta: UDFMeta, _ registry: UDFRegistry) -> String? {
         do throws(UDFError) {
             _ = try RunPlan(requests, registry: registry, meta: meta)
             return nil
@@ -119,6 +135,7 @@ package final class RunTable: Sendable {
         ActiveRun(
             name: run.name, requests: run.requests, registry: registry, meta: meta, roi: run.roi,
             corrections: run.corrections,
+            isForeign: run.requests.contains { $0.function == nil && registry[$0.name] == nil },
             joinsFromStart: run.joinsFromStart, onFirstResult: onChange)
     }
 
@@ -147,7 +164,9 @@ package final class RunTable: Sendable {
             return onChange()
         }
         let changed = try waiting.requests.changed(to: requests)
-        if let fault = fault(of: changed, on: nil) { throw .invalid(fault) }
+        // Those of the run were offered once, and may be again.
+        let offers = Set(offered.value.values.joined()).union(waiting.requests.map(\.name))
+        if let fault = fault(of: changed, on: nil, offers: offers) { throw .invalid(fault) }
         state.withLock { state in
             for index in state.registered.indices where state.registered[index].name == name {
                 state.registered[index].requests = changed

@@ -13,6 +13,8 @@ final class AcquisitionWork {
         var isOver = false
         /// Partitions that are to be taken up from the frames that are kept.
         var replay: Range<Int> = 0..<0
+        /// Whether frames are kept for its replay.
+        var holdsFrames = false
         /// Partitions that the same run has begun with earlier parameters.
         let begunBefore: PositionSet
         /// Whether it begins no more partitions: the run has other parameters since, or they are begun one by one.
@@ -63,8 +65,22 @@ final class AcquisitionWork {
         closed = PositionSet(size: record.description.partitionCount)
     }
 
+    /// Runs for whose plans frames are kept.
+    var runsToPlan = 0
+    /// How far the last results of runs with workers' UDFs have come, which a worker may have to compute.
+    var lastResults = LastResults.open
+
+    enum LastResults { case open, asked, there }
+
     /// Whether nothing is left to be done.
-    var isDone: Bool { isOver && itemsLeft == 0 && plans.allSatisfy { $0.replay.isEmpty || $0.isOver } }
+    var isDone: Bool {
+        isOver && itemsLeft == 0 && runsToPlan == 0 && plans.allSatisfy { $0.replay.isEmpty || $0.isOver }
+    }
+
+    /// Partitions that nobody works on, and that are kept for runs that have no plan yet; the lowest first.
+    var heldForPlans: [Int] {
+        partitions.filter { $0.value.isClosed && $0.value.itemsLeft == 0 }.keys.sorted()
+    }
 
     /// Takes in frames.
     ///
@@ -123,6 +139,12 @@ final class AcquisitionWork {
 
     /// - Returns: whether nobody needs the partition's frames any more.
     func forgetIfDone(_ partition: Int) -> Bool {
+        guard runsToPlan == 0 else { return false }
+        return forget(partition)
+    }
+
+    /// As `forgetIfDone`, whatever runs wait for their plans.
+    func forget(_ partition: Int) -> Bool {
         guard let present = partitions[partition], present.isClosed, present.itemsLeft == 0 else { return false }
         partitions[partition] = nil
         return true

@@ -29,35 +29,37 @@ final class DispatchDesk {
     typealias Announce = (_ severity: String, _ code: String, _ text: String) -> Void
 
     private let settings: Settings
-    private let reactor: Reactor
+    let reactor: Reactor
     private let socket: WorkSocket
     private let ring: FrameRing
-    private let frames: FrameStore
+    let frames: FrameStore
     private let queue: TileQueue
     private let wakeUp: WakeUp
     private let table: RunTable
     private let report: Locked<DispatchReport>
     private let announce: Announce
     /// Runs what it is given on this desk's thread.
-    private let onDesk: @Sendable (@escaping @Sendable (DispatchDesk) -> Void) -> Void
+    let onDesk: @Sendable (@escaping @Sendable (DispatchDesk) -> Void) -> Void
 
     private var core: Dispatcher
     private var events: [DispatchEvent] = []
     private var isTelling = false
     private var lanes: [WorkerID: DispatchedLane] = [:]
-    private let merger: Reactor
-    private var workers: [WorkerID: RemoteWorker] = [:]
-    private var acquisitions: [UInt64: AcquisitionWork] = [:]
+    let merger: Reactor
+    let planning: PlanningDesk
+    let foreignTasks = ForeignTaskDesk()
+    var workers: [WorkerID: RemoteWorker] = [:]
+    var acquisitions: [UInt64: AcquisitionWork] = [:]
     private var present: AcquisitionWork?
     private var lastPlan: UInt32 = 0
-    private var plans: [RunID: (plan: AcquisitionWork.PlanWork, work: AcquisitionWork)] = [:]
+    var plans: [RunID: (plan: AcquisitionWork.PlanWork, work: AcquisitionWork)] = [:]
     /// What is being handed on, for `extend`.
     private var arriving: Tile?
     /// Items that were assigned since `arriving` came: they were sent all there is.
     private var justAssigned: Set<WorkItem> = []
     private var pendingResult: (message: WireWorkResult, payload: [ReceivedPart])?
     private var isRetryPlanned = false
-    private var framesGivenUp: UInt64 = 0
+    var framesGivenUp: UInt64 = 0
     private var resultsIgnored: UInt64 = 0
     private var workersLost: UInt64 = 0
     /// Of runs that are over.
@@ -86,6 +88,13 @@ final class DispatchDesk {
         configuration.attemptLimit = UInt32(clamping: max(Int(configuration.attemptLimit), 4 * settings.deathLimit))
         core = Dispatcher(configuration, at: .now)
         merger = try Reactor("merge")
+        let patience = settings.silenceLimit * 2
+        planning = PlanningDesk { number in
+            ForeignPlanWork(
+                plan: number, patience: patience,
+                begin: { task in onDesk { $0.begin(task) } },
+                cancel: { task in onDesk { $0.foreignTasks.cancel(task) } })
+        }
         for index in 0..<settings.threads {
             let id = WorkerID(uuid: .init(high: 0, low: UInt64(index)), epoch: 0)
             lanes[id] = try DispatchedLane("udf-\(index)")
@@ -93,8 +102,11 @@ final class DispatchDesk {
     }
 
     func start() {
+        var udfs = Set(
+            table.registry.entries.map { UDFKey(name: $0.name, contentHash: UInt64(clamping: $0.version)) })
+        udfs.insert(UDFKey(name: "", contentHash: 0))
         for id in lanes.keys.sorted(by: { $0.uuid.low < $1.uuid.low }) {
-            tell(.joined(id, WorkerOffer(udfs: nil, items: 3, bytes: .max, threads: 1, isLocal: true)))
+            tell(.joined(id, WorkerOffer(udfs: udfs, items: 3, bytes: .max, threads: 1, isLocal: true)))
         }
         reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
         reactor.schedule(every: Self.tickInterval) { [self] in tick() }
@@ -105,6 +117,8 @@ final class DispatchDesk {
     /// - Returns: the threads that still compute; when they are stopped, all that they were given is done.
     func drainQueue() -> [Reactor] {
         while let event = queue.pop() { take(event) }
+        foreignTasks.isEnding = true
+        advanceForeign()
         return lanes.values.map(\.reactor) + [merger]
     }
 
@@ -199,7 +213,9 @@ final class DispatchDesk {
         for plan in work.plans where !plan.isOver {
             let item = plan.plan.item(partition)
             // A plan that is to have all frames may have come after the partition's last.
-            if plan.plan.run.joinsFromStart, plan.takes(partition), !plan.opened.contains(partition) {
+            if plan.plan.run.joinsFromStart || plan.plan.run.isForeign, plan.takes(partition),
+                !plan.opened.contains(partition)
+            {
                 open(item, plan, work)
             }
             if plan.opened.contains(partition) { tell(.closed(item)) }
@@ -217,6 +233,7 @@ final class DispatchDesk {
     }
 
     private func adopt(_ run: ActiveRun, _ work: AcquisitionWork) {
+        guard !run.isForeign else { return havePlanned(run, work) }
         guard let plan = run.plan else { return }
         let dispatched = DispatchedPlan(
             number: nextPlanNumber(), run: run, plan: plan, description: work.description)
@@ -236,12 +253,12 @@ final class DispatchDesk {
         }
     }
 
-    private func nextPlanNumber() -> UInt32 {
+    func nextPlanNumber() -> UInt32 {
         lastPlan += 1
         return lastPlan
     }
 
-    private func begin(_ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
+    func begin(_ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
         work.plans.append(plan)
         let id = RunID(generation: work.generation, number: plan.plan.number)
         plans[id] = (plan, work)
@@ -298,7 +315,8 @@ final class DispatchDesk {
     private func openKept(_ partition: Int, _ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
         let tiles = frames.tiles(
             work.description.positions(ofPartition: partition), generation: work.generation)
-        guard !tiles.isEmpty else { return }
+        // Frames that were kept for this plan and are gone are told when the item is assigned.
+        guard !tiles.isEmpty || plan.holdsFrames && work.partitions[partition] != nil else { return }
         work.reopen(partition, tiles.map(\.positions))
         for tile in tiles { tile.release() }
         let item = plan.plan.item(partition)
@@ -308,15 +326,20 @@ final class DispatchDesk {
     }
 
     /// Takes up partitions whose frames came before the plan, a few at once.
-    private func replay(_ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
+    func replay(_ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
         for partition in plan.replay.prefix(Self.replayAtOnce) {
             plan.replay.removeFirst()
-            guard !endIfStopped(plan), work.closed.contains(partition), !plan.opened.contains(partition) else {
-                continue
-            }
+            guard !endIfStopped(plan), work.closed.contains(partition), !plan.opened.contains(partition),
+                plan.takes(partition)
+            else { continue }
             openKept(partition, plan, work)
         }
         if plan.replay.isEmpty || plan.isOver {
+            if plan.holdsFrames {
+                plan.holdsFrames = false
+                work.runsToPlan -= 1
+                releaseHeld(work)
+            }
             endIfDone(work)
         } else {
             reactor.schedule(after: .zero) { [self] in replay(plan, work) }
@@ -347,9 +370,9 @@ final class DispatchDesk {
         tell(.runEnded(RunID(generation: plan.plan.description.generation, number: plan.plan.number)))
     }
 
-    private func endIfDone(_ work: AcquisitionWork) {
+    func endIfDone(_ work: AcquisitionWork) {
         if work.isDone { recompute(work) }
-        guard work.isDone, acquisitions[work.generation] === work else { return }
+        guard work.isDone, acquisitions[work.generation] === work, haveLastResults(of: work) else { return }
         acquisitions[work.generation] = nil
         for plan in work.plans {
             if !plan.isOver { end(plan) }
@@ -370,15 +393,16 @@ final class DispatchDesk {
     /// A worker has said HELLO.
     func welcome(_ worker: RemoteWorker, _ hello: WireWorkHello) {
         workers[worker.id] = worker
-        let udfs = hello.worker.udfs.map { UDFKey(name: $0.name, contentHash: UInt64($0.version)) }
+        table.offered.withLock { $0[worker.id] = Set(worker.offers.map(\.name)) }
         tell(
             .joined(
                 worker.id,
                 WorkerOffer(
-                    udfs: Set(udfs), items: Int(min(hello.credit.items, 1 << 16)),
+                    udfs: worker.offers, items: Int(min(hello.credit.items, 1 << 16)),
                     bytes: Int(clamping: hello.credit.bytes),
                     threads: worker.threads, isLocal: false)))
         announce("info", "worker.joined", "worker \(worker.name) has joined with \(worker.threads) threads")
+        advanceForeign()
     }
 
     func heard(_ worker: RemoteWorker) { tell(.heard(worker.id)) }
@@ -389,16 +413,23 @@ final class DispatchDesk {
     func left(_ worker: RemoteWorker, reason: LeaveReason) {
         guard workers[worker.id] === worker else { return }
         if reason == .goodbye {
-            workers[worker.id] = nil
+            forget(worker)
             announce("info", "worker.left", "worker \(worker.name) has left")
         }
         tell(.left(worker.id, reason))
+        advanceForeign()
+    }
+
+    private func forget(_ worker: RemoteWorker) {
+        table.offered.withLock { $0[worker.id] = nil }
+        workers[worker.id] = nil
     }
 
     /// A message from a worker; false when it is none for a server.
     func take(_ kind: WireWorkMessage.OneOf_Kind, payload: [ReceivedPart], from worker: RemoteWorker) -> Bool {
         switch kind {
         case .credit(let credit):
+            worker.takesWork = credit.items > 0
             tell(.credit(worker.id, items: Int(min(credit.items, 1 << 16)), bytes: Int(clamping: credit.bytes)))
         case .result(let result):
             let (item, attempt) = item(result.item)
@@ -418,7 +449,11 @@ final class DispatchDesk {
         case .withdrew(let withdrew):
             let (item, attempt) = item(withdrew.item)
             tell(.withdrew(item, attempt: attempt, from: worker.id))
+        case .mergeTaskDone(let done):
+            foreignTasks.take(done, payload, from: worker)
+            advanceForeign()
         case .planned(let planned):
+            if planning.take(planned, from: worker) { advanceForeign() }
             if !planned.failure.isEmpty {
                 announce(
                     "warning", "worker.cannot",
@@ -464,6 +499,7 @@ final class DispatchDesk {
             endIfDone(work)
         }
         tell(.tick)
+        advanceForeign()
         for worker in workers.values { flush(worker) }
         publishReport()
     }
@@ -472,7 +508,9 @@ final class DispatchDesk {
     private func relieve() {
         frames.limit()
         guard settings.whenMemoryIsShort == .dropProcessing, ring.freeSlots == 0 else { return }
-        tell(.memoryShort(bytes: max(1, ring.slotCount / 8) * ring.slotBytes))
+        let bytes = max(1, ring.slotCount / 8) * ring.slotBytes
+        for work in acquisitions.values where work.runsToPlan > 0 { giveUpHeld(work, bytes: bytes) }
+        tell(.memoryShort(bytes: bytes))
     }
 
     /// Tells the dispatcher, and does what it says. What that leads to is told afterwards, so that actions keep their order.
@@ -518,7 +556,8 @@ final class DispatchDesk {
         case .release(let item): release(item)
         case .quarantine(let item, let reason): quarantine(item, reason)
         case .workerDead(let id, let reason):
-            guard let worker = workers.removeValue(forKey: id) else { return }
+            guard let worker = workers[id] else { return }
+            forget(worker)
             workersLost += 1
             announce("warning", "worker.lost", "worker \(worker.name) is lost: \(RedoReason.workerDied(reason))")
         }
@@ -533,7 +572,9 @@ final class DispatchDesk {
         if let lane = lanes[worker] {
             for tile in tiles { lane.process(tile, plan.plan) }
             // It will not be done twice, so that its frames need not be kept for that.
-            if work.plans.count == 1 { frames.finished(generation: item.generation, partition: item.partition) }
+            if work.plans.count == 1, work.runsToPlan == 0 {
+                frames.finished(generation: item.generation, partition: item.partition)
+            }
             if core.isClosed(item) { finish(item, to: worker, attempt) }
         } else if let remote = workers[worker] {
             remote.tell(plan.plan)
@@ -606,9 +647,10 @@ final class DispatchDesk {
         }
         guard let result = pendingResult else { return tell(.mergeFailed(item, reason: "its result is gone")) }
         let name = workers[worker]?.name ?? "a worker that has left"
-        merger.submit { [onDesk, plan = plan.plan] in
+        merger.submit { [onDesk, merger, plan = plan.plan] in
             let failure = plan.run.merge(result.message, result.payload, plan: plan.plan, from: name)
             onDesk { $0.tell(failure.map { .mergeFailed(item, reason: $0.description) } ?? .merged(item)) }
+            plan.run.showForeign(on: merger)
         }
     }
 
@@ -640,7 +682,7 @@ final class DispatchDesk {
         flush(remote)
     }
 
-    private func flush(_ worker: RemoteWorker) {
+    func flush(_ worker: RemoteWorker) {
         switch worker.flush() {
         case .sent: break
         case .full: planRetry()

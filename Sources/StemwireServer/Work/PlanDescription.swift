@@ -3,26 +3,34 @@ import StemwireKernels
 import StemwireProtocol
 import StemwireUDF
 
-extension DispatchedPlan {
-    /// The plan as a worker is told of it: the message and its payload parts.
+/// A plan as a worker is told of it.
+struct PlanMessage {
+    let number: UInt32
+    let run: String
+    let description: AcquisitionDescription
+    let requests: [UDFRequest]
+    let roi: PositionSet?
+    let corrections: Corrections?
+    let generation: UInt32
+
+    /// The message and its payload parts.
     func wire() -> (message: WireWorkPlan, payload: [ResultArray]) {
         var wire = WireWorkPlan()
         wire.plan = number
-        wire.run = run.name
+        wire.run = run
         wire.start = WireStart(description)
-        let requests = plan.udfs.map(\.request)
         wire.udfs = requests.map { WireUdfRequest($0) }
-        wire.parameterGeneration = plan.generation
+        wire.parameterGeneration = generation
         var payload: [ResultArray] = []
         func add(_ array: ResultArray, purpose: String, udf: String = "", name: String = "") {
             wire.arrays.append(WireArrayHeader(array, purpose: purpose, udf: udf, name: name))
             payload.append(array)
         }
-        if let roi = plan.meta.roi {
+        if let roi {
             let bitmap = roi.bitmap
             add(ResultArray(bitmap, shape: [bitmap.count]), purpose: "roi")
         }
-        if let corrections = plan.corrections {
+        if let corrections, !corrections.isEmpty {
             if let dark = corrections.dark { add(dark, purpose: "dark") }
             if let gain = corrections.gain { add(gain, purpose: "gain") }
             if let excluded = corrections.excluded { add(excluded.array, purpose: "excluded") }
@@ -34,6 +42,14 @@ extension DispatchedPlan {
             }
         }
         return (wire, payload)
+    }
+}
+
+extension DispatchedPlan {
+    var message: PlanMessage {
+        PlanMessage(
+            number: number, run: run.name, description: description, requests: plan.udfs.map(\.request),
+            roi: plan.meta.roi, corrections: plan.corrections, generation: plan.generation)
     }
 
     /// What a worker must have to do it.

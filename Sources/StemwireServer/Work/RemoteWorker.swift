@@ -18,6 +18,10 @@ final class RemoteWorker {
     let name: String
     let host: String
     let threads: Int
+    /// The UDFs that it has.
+    let offers: Set<UDFKey>
+    /// Whether it takes more work, or is about to leave.
+    var takesWork: Bool
     /// Plans that it was told.
     private(set) var plans: Set<UInt32> = []
     private let socket: WorkSocket
@@ -34,6 +38,11 @@ final class RemoteWorker {
         host = String(hello.worker.host.prefix(64))
         name = hello.client.isEmpty ? "\(host)/\(hello.worker.process)" : String(hello.client.prefix(64))
         threads = Int(min(hello.worker.threads, 4096))
+        takesWork = hello.credit.items > 0
+        // A UDF without a name is what only this server's threads have.
+        offers = Set(
+            hello.worker.udfs.filter { Topic.isValidSegment($0.name) }
+                .map { UDFKey(name: $0.name, contentHash: UInt64($0.version)) })
     }
 
     deinit {
@@ -44,9 +53,12 @@ final class RemoteWorker {
     var isBehind: Bool { first < outbox.count }
 
     /// Queues the plan's description, once.
-    func tell(_ plan: DispatchedPlan) {
-        guard plans.insert(plan.number).inserted else { return }
-        let (wire, payload) = plan.wire()
+    func tell(_ plan: DispatchedPlan) { tell(plan.number) { plan.message } }
+
+    /// Queues the description of a plan of this number, once.
+    func tell(_ number: UInt32, _ message: () -> PlanMessage) {
+        guard plans.insert(number).inserted else { return }
+        let (wire, payload) = message().wire()
         queue(.plan(wire), payload: payload)
     }
 
