@@ -39,6 +39,8 @@ final class AcquisitionWork {
         var received: PositionSet
         var itemsLeft = 0
         var isClosed = false
+        /// Items that a thread of the server has.
+        var itemsOfServer = 0
     }
 
     let record: AcquisitionRecord
@@ -123,6 +125,15 @@ final class AcquisitionWork {
             received.insert(part.lowerBound - range.lowerBound..<part.upperBound - range.lowerBound)
         }
         partitions[partition] = Partition(received: received, isClosed: true)
+    }
+
+    /// Notes that a thread of the server has an item of a partition.
+    ///
+    /// - Returns: whether the server's threads have all that there is to be done of it.
+    func assignedToServer(_ partition: Int) -> Bool {
+        partitions[partition]?.itemsOfServer += 1
+        let wanted = plans.count { !$0.isOver && $0.takes(partition) }
+        return runsToPlan == 0 && partitions[partition].map { $0.itemsOfServer >= wanted } ?? false
     }
 
     func opened(_ partition: Int) {

@@ -161,7 +161,11 @@ final class DispatchDesk {
     private func take(_ tile: Tile) {
         guard let work = present, work.generation == tile.generation else { return tile.release() }
         adoptRuns(of: work)
+        let isFirst = work.partitions[tile.partition] == nil
         guard work.receive(tile) else { return refuseLate(tile, of: work) }
+        if isFirst, !isKept(tile, of: work) {
+            frames.finished(generation: work.generation, partition: tile.partition)
+        }
         tile.retain()
         frames.take(.tile(tile))
         arriving = tile
@@ -175,6 +179,14 @@ final class DispatchDesk {
         } else if work.flowing.count > Self.openPartitions {
             close(work.flowing[0], of: work)
         }
+    }
+
+    /// Whether the frames of a partition are kept until its work is done: not those that nobody works on, nor those of a
+    /// partition that is so large that its last frames would wait for its first to go.
+    private func isKept(_ tile: Tile, of work: AcquisitionWork) -> Bool {
+        guard work.runsToPlan > 0 || work.plans.contains(where: { !$0.isOver }) else { return false }
+        let bytes = work.description.positions(ofPartition: tile.partition).count * tile.stride
+        return bytes <= ring.slotCount * ring.slotBytes / 4 + frames.status.spoolBytesTotal / 2
     }
 
     private func offer(_ tile: Tile, to plan: AcquisitionWork.PlanWork, of work: AcquisitionWork) {
@@ -572,7 +584,7 @@ final class DispatchDesk {
         if let lane = lanes[worker] {
             for tile in tiles { lane.process(tile, plan.plan) }
             // It will not be done twice, so that its frames need not be kept for that.
-            if work.plans.count == 1, work.runsToPlan == 0 {
+            if work.assignedToServer(item.partition) {
                 frames.finished(generation: item.generation, partition: item.partition)
             }
             if core.isClosed(item) { finish(item, to: worker, attempt) }
