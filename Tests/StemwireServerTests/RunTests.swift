@@ -14,7 +14,8 @@ extension ServerTests {
             return try await eventually("final results") {
                 guard try await client.status().previousAcquisition.generation > before else { return nil }
                 let snapshot = try await client.snapshot()
-                return snapshot.end != nil && snapshot.channels.allSatisfy(\.isFinal) ? snapshot : nil
+                let isFinal = !snapshot.channels.isEmpty && snapshot.channels.allSatisfy(\.isFinal)
+                return snapshot.end != nil && isFinal ? snapshot : nil
             }
         }
 

@@ -1,0 +1,170 @@
+import StemwireAcquisition
+import StemwireUDF
+import ZeroMQ
+
+// Runs on acquisitions: their plans, other parameters, frames that came before, and the end.
+
+extension DispatchDesk {
+    func adoptRuns(of work: AcquisitionWork) {
+        for run in work.record.runs(beyond: work.knownRuns) {
+            work.knownRuns += 1
+            adopt(run, work)
+        }
+    }
+
+    func adopt(_ run: ActiveRun, _ work: AcquisitionWork) {
+        guard !run.isForeign else { return havePlanned(run, work) }
+        guard let plan = run.plan else { return }
+        let dispatched = DispatchedPlan(
+            number: nextPlanNumber(), run: run, plan: plan, description: work.description)
+        guard !dispatched.needsServer || !lanes.isEmpty else {
+            let names = plan.udfs.filter { $0.udf.needsOneProcess }.map(\.id).joined(separator: ", ")
+            return run.fail(
+                [],
+                because: UDFError(
+                    .badRequest, udf: names, "it runs in the server only, which has no threads for UDFs; see --threads")
+            )
+        }
+        let adopted = AcquisitionWork.PlanWork(dispatched)
+        begin(adopted, work)
+        if run.joinsFromStart {
+            adopted.replay = 0..<(work.closed.ranges.last?.upperBound ?? 0)
+            replay(adopted, work)
+        }
+    }
+
+    func nextPlanNumber() -> UInt32 {
+        lastPlan += 1
+        return lastPlan
+    }
+
+    func begin(_ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
+        work.plans.append(plan)
+        let id = RunID(generation: work.generation, number: plan.plan.number)
+        plans[id] = (plan, work)
+        tell(.runBegan(id, needs: plan.plan.needs))
+    }
+
+    /// Where a run has other parameters now, begins further partitions with these.
+    func renewPlans(of work: AcquisitionWork) {
+        for plan in work.plans where !plan.isOver && !plan.beginsNoMore {
+            let run = plan.plan.run
+            guard let newer = run.plan(newerThan: plan.plan.plan.generation) else { continue }
+            plan.beginsNoMore = true
+            let dispatched = DispatchedPlan(
+                number: nextPlanNumber(), run: run, plan: newer, description: work.description)
+            begin(
+                AcquisitionWork.PlanWork(dispatched, begunBefore: plan.begunBefore.union(plan.opened)), work)
+        }
+    }
+
+    /// Begins partitions again that were worked on with earlier parameters, a few at once, as far as their frames are kept.
+    func recompute(_ work: AcquisitionWork) {
+        for run in work.record.runs where !run.isStopped {
+            for _ in 0..<Self.replayAtOnce {
+                let done = work.recomputed[run.name] ?? [:]
+                let next = run.recomputation { partition, generation in
+                    work.closed.contains(partition) && done[partition] != generation
+                }
+                guard let (partition, plan) = next else { break }
+                work.recomputed[run.name, default: [:]][partition] = plan.generation
+                recompute(partition, of: run, plan, work)
+            }
+        }
+    }
+
+    func recompute(_ partition: Int, of run: ActiveRun, _ plan: RunPlan, _ work: AcquisitionWork) {
+        let ids = plan.udfs.map(\.id)
+        let known = work.plans.first { known in
+            known.plan.recomputes && known.plan.run === run && known.plan.plan.generation == plan.generation
+                && known.plan.plan.udfs.map(\.id) == ids
+        }
+        let again: AcquisitionWork.PlanWork
+        if let known {
+            again = known
+        } else {
+            again = AcquisitionWork.PlanWork(
+                DispatchedPlan(
+                    number: nextPlanNumber(), run: run, plan: plan, description: work.description, recomputes: true))
+            begin(again, work)
+        }
+        openKept(partition, again, work)
+    }
+
+    /// Begins a partition from the frames of it that are kept; nothing happens when there are none.
+    func openKept(_ partition: Int, _ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
+        let tiles = frames.tiles(
+            work.description.positions(ofPartition: partition), generation: work.generation)
+        // Frames that were kept for this plan and are gone are told when the item is assigned.
+        guard !tiles.isEmpty || plan.holdsFrames && work.partitions[partition] != nil else { return }
+        work.reopen(partition, tiles.map(\.positions))
+        for tile in tiles { tile.release() }
+        let item = plan.plan.item(partition)
+        open(item, plan, work)
+        if plan.opened.contains(partition) { tell(.closed(item)) }
+        if work.forgetIfDone(partition) { frames.finished(generation: work.generation, partition: partition) }
+    }
+
+    /// Takes up partitions whose frames came before the plan, a few at once.
+    func replay(_ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
+        for partition in plan.replay.prefix(Self.replayAtOnce) {
+            plan.replay.removeFirst()
+            guard !endIfStopped(plan), work.closed.contains(partition), !plan.opened.contains(partition),
+                plan.takes(partition)
+            else { continue }
+            openKept(partition, plan, work)
+        }
+        if plan.replay.isEmpty || plan.isOver {
+            if plan.holdsFrames {
+                plan.holdsFrames = false
+                work.runsToPlan -= 1
+                releaseHeld(work)
+            }
+            endIfDone(work)
+        } else {
+            reactor.schedule(after: .zero) { [self] in replay(plan, work) }
+        }
+    }
+
+    func endIfStopped(_ plan: AcquisitionWork.PlanWork) -> Bool {
+        guard !plan.isOver, plan.plan.run.isStopped else { return plan.isOver }
+        end(plan)
+        return true
+    }
+
+    /// Tells the run what was done more than once, for its manifest.
+    func noteRedone(_ plan: AcquisitionWork.PlanWork) {
+        let id = RunID(generation: plan.plan.description.generation, number: plan.plan.number)
+        guard let status = core.status(of: id), status.redone > 0 else { return }
+        partitionsRedone += UInt64(status.redone)
+        plan.plan.run.note(
+            redone: RunManifest.Redone(
+                count: status.redone,
+                listed: status.redos.map { ($0.partition, Int($0.attempt) + 1, $0.reason.description) }))
+    }
+
+    func end(_ plan: AcquisitionWork.PlanWork) {
+        noteRedone(plan)
+        plan.isOver = true
+        plan.replay = 0..<0
+        tell(.runEnded(RunID(generation: plan.plan.description.generation, number: plan.plan.number)))
+    }
+
+    func endIfDone(_ work: AcquisitionWork) {
+        if work.isDone { recompute(work) }
+        guard work.isDone, acquisitions[work.generation] === work, haveLastResults(of: work) else { return }
+        acquisitions[work.generation] = nil
+        for plan in work.plans {
+            if !plan.isOver { end(plan) }
+            let number = plan.plan.number
+            plans[RunID(generation: work.generation, number: number)] = nil
+            for lane in lanes.values { lane.forget(plan: number) }
+            for worker in workers.values {
+                worker.forget(number)
+                flush(worker)
+            }
+        }
+        frames.finished(generation: work.generation)
+        table.laneFinished(work.record)
+    }
+}
