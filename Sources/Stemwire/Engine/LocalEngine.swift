@@ -123,7 +123,14 @@ final class LocalEngine: RunEngine {
                 // Nothing more will come; what came is worked on before the engine has stopped.
                 source.stop()
                 pipeline.stop()
-                if let outcome = pipeline.outcome(name) { return outcome.made(with: options.corrections) }
+                if let outcome = pipeline.outcome(name) {
+                    // It may have begun and ended since the last look.
+                    if let misfit = pipeline.misfit(name) { throw .badRequest(misfit) }
+                    if let corrections = unchecked, let frames = pipeline.sigShape(name) {
+                        try check(corrections, frames)
+                    }
+                    return outcome.made(with: options.corrections)
+                }
                 throw .failed("the source ended before a good frame had come: \(source.endText)")
             }
             if isEndedByUser.isSet, let end = pipeline.emptyEnd, end.generation > emptyBefore, !pipeline.hasBegun(name)
