@@ -53,7 +53,9 @@ import Testing
         let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20)) { progress in
             if progress.placed > 0 { diary.note("frames") }
         }
-        #expect(outcome.isComplete && diary.all == ["start", "frames"])
+        #expect(outcome.isComplete)
+        let notes = diary.all
+        #expect(notes.first == "start" && notes.count > 1 && notes.dropFirst().allSatisfy { $0 == "frames" })
     }
 
     @Test func numpy() async throws {

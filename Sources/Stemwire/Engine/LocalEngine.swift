@@ -125,6 +125,7 @@ final class LocalEngine: RunEngine {
                 pipeline.stop()
                 if let outcome = pipeline.outcome(name) {
                     // It may have begun and ended since the last look.
+                    observer.progress?(pipeline.progress(name))
                     if let misfit = pipeline.misfit(name) { throw .badRequest(misfit) }
                     if let corrections = unchecked, let frames = pipeline.sigShape(name) {
                         try check(corrections, frames)
