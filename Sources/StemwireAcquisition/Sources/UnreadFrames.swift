@@ -85,7 +85,7 @@ public final class UnreadFrames: Sendable {
 /// Reads the pixels of tiles that came without them, into memory of its own. For one thread.
 public final class TileReader {
     /// What is read at once: little enough to be still in the processor's own cache when it is worked on.
-    private static let usualBytes = 1 << 20
+    private static let usualBytes = 9 << 18
 
     private let frames: UnreadFrames
     private let read: UnreadFrames.Read

@@ -10,7 +10,7 @@ struct MaskProduct: Sendable {
     private static let blockPixels = 2048
     /// Tiles of so many frames pay off for masks that do not stay in the second-level cache: masks then come from memory
     /// at half the rate at which they are worked on.
-    private static let worthwhileFrames = 8
+    private static let worthwhileFrames = 16
 
     /// The blocks in which some mask is not zero.
     private enum Blocks {
