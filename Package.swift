@@ -13,12 +13,13 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
     ("StemwireKernels", ["CStemwireKernels", "MerlinProtocol"]),
     ("StemwireProtocol", ["CLibxxhash", protobuf]),
     ("StemwireUDF", ["MerlinProtocol", "StemwireKernels"]),
+    ("StemwireWire", ["ZeroMQ", "StemwireKernels", "StemwireProtocol", "StemwireUDF", protobuf]),
     ("StemwireAcquisition", ["MerlinProtocol", "StemwireSystem"]),
     (
         "StemwireServer",
         [
             "ZeroMQ", "MerlinProtocol", "StemwireAcquisition", "StemwireKernels", "StemwireProtocol", "StemwireSystem",
-            "StemwireUDF", protobuf, .product(name: "Logging", package: "swift-log"),
+            "StemwireUDF", "StemwireWire", protobuf, .product(name: "Logging", package: "swift-log"),
         ]
     ),
     (
@@ -36,7 +37,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
         "StemwireWorker",
         [
             "ZeroMQ", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwireProtocol", "StemwireSystem",
-            "StemwireUDF", protobuf, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            "StemwireUDF", "StemwireWire", protobuf, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
         ]
     ),
@@ -53,7 +54,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
         "Stemwire",
         [
             "CLibpng", "MerlinProtocol", "MerlinSimulator", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-            "StemwireProtocol", "StemwireServer", "StemwireSystem", "StemwireUDF",
+            "StemwireProtocol", "StemwireServer", "StemwireSystem", "StemwireUDF", "StemwireWire",
         ]
     ),
 ]

@@ -17,9 +17,9 @@ public struct RunOptions: Sendable {
     public var idleLimit = Duration.seconds(2)
     /// Threads that run UDFs; at least 1.
     public var threads = 1
-    /// The scan positions (flat, slow axis first) that UDFs work on; nil for all. Not with a server.
+    /// The scan positions (flat, slow axis first) that UDFs work on; nil for all.
     public var roi: PositionSet?
-    /// What is done to every frame before any UDF sees it; nil for nothing. Not with a server.
+    /// What is done to every frame before any UDF sees it; nil for nothing. On a server, in place of its own.
     public var corrections: Corrections?
     /// Memory for frames.
     public var ringBytes = 64 << 20

@@ -38,10 +38,12 @@ public struct CommandResult: Sendable, Hashable {
 /// `noReply` when the deadline has passed; the connection is as good as before then. Several may be under way at a time.
 extension StemwireConnection {
     /// Sends any request of the protocol. An empty id is filled in by a random one.
+    ///
+    /// - Parameter payload: parts behind the request: the arrays of a run.
     public func request(
-        _ request: WireRequest, deadline: Duration = .seconds(5)
+        _ request: WireRequest, payload: [[UInt8]] = [], deadline: Duration = .seconds(5)
     ) async throws(ControlFailure) -> ControlReply {
-        try await core.request(request, deadline: deadline).get()
+        try await core.request(request, payload: payload, deadline: deadline).get()
     }
 
     /// The state of server, detector, acquisitions, ring and runs.
@@ -113,9 +115,12 @@ extension StemwireConnection {
     ///   - navShape: of the scan, slow axis first, -1 as a placeholder; nil: as the server was told.
     ///   - frames: to be acquired; nil: as the detector is set.
     ///   - trigger: nil: as the detector is set.
+    ///   - margins: declared frames that are no scan positions; nil: as the server was told.
+    ///   - framesPerPartition: scan positions in a partition; nil: as the server was told.
     @discardableResult
     public func arm(
-        navShape: [Int]? = nil, frames: Int? = nil, trigger: TriggerMode? = nil, deadline: Duration = .seconds(5)
+        navShape: [Int]? = nil, frames: Int? = nil, trigger: TriggerMode? = nil, margins: FrameMargins? = nil,
+        framesPerPartition: Int? = nil, deadline: Duration = .seconds(5)
     ) async throws(ControlFailure) -> CommandResult {
         var wire = WireRequest()
         wire.arm = WireArmRequest()
@@ -133,6 +138,22 @@ extension StemwireConnection {
             wire.arm.frames = UInt64(frames)
         }
         wire.arm.trigger = trigger?.rawValue ?? ""
+        if let margins {
+            let counts = [margins.leadIn, margins.flybackPerLine, margins.tail].map { UInt32(exactly: $0) }
+            guard let leadIn = counts[0], let flyback = counts[1], let tail = counts[2] else {
+                throw ControlFailure(.invalidArgument, "\(margins) cannot be: counts are 0 or more")
+            }
+            wire.arm.margins.leadIn = leadIn
+            wire.arm.margins.flybackPerLine = flyback
+            wire.arm.margins.tail = tail
+        }
+        if let framesPerPartition {
+            guard framesPerPartition > 0, let length = UInt32(exactly: framesPerPartition) else {
+                throw ControlFailure(
+                    .invalidArgument, "partitions of \(framesPerPartition) frames cannot be: 1 or more")
+            }
+            wire.arm.framesPerPartition = length
+        }
         return try await command(wire, deadline)
     }
 
@@ -169,18 +190,25 @@ extension StemwireConnection {
     ///   - acquisitions: how many to run on; nil: until stopped.
     ///   - joinCurrent: whether to take part in the acquisition that runs, from now on.
     ///   - fromStart: with `joinCurrent`: also in what came before, as far as the server still has the frames.
+    ///   - arrays: region of interest, corrections, auxiliary data.
+    ///   - keepsIsolatedPixels: whether an excluded pixel without a good neighbour keeps its value; an error else.
     /// - Returns: the run's name.
     public func startRun(
         _ udfs: [UDFSelection], run: String? = nil, acquisitions: Int? = nil, joinCurrent: Bool = false,
-        fromStart: Bool = false, deadline: Duration = .seconds(5)
+        fromStart: Bool = false, arrays: [RunArray] = [], keepsIsolatedPixels: Bool = false,
+        deadline: Duration = .seconds(5)
     ) async throws(ControlFailure) -> String {
         var wire = WireRequest()
+        wire.startRun.arrays = arrays.map(\.header)
+        wire.startRun.keepsIsolatedPixels = keepsIsolatedPixels
         wire.startRun.run = run ?? ""
         wire.startRun.udfs = udfs.map(\.wire)
         wire.startRun.acquisitions = UInt32(clamping: acquisitions ?? 0)
         wire.startRun.joinCurrent = joinCurrent
         wire.startRun.fromStart = fromStart
-        return try await ask(wire, deadline) { if case .runStarted(let run)? = $0.wire.kind { run.run } else { nil } }
+        return try await ask(wire, payload: arrays.map(\.bytes), deadline) {
+            if case .runStarted(let run)? = $0.wire.kind { run.run } else { nil }
+        }
     }
 
     /// Gives UDFs of a run other parameters, from the next partition on.
@@ -216,9 +244,9 @@ extension StemwireConnection {
     // MARK: Details
 
     private func ask<Value>(
-        _ wire: WireRequest, _ deadline: Duration, _ read: (ControlReply) -> Value?
+        _ wire: WireRequest, payload: [[UInt8]] = [], _ deadline: Duration, _ read: (ControlReply) -> Value?
     ) async throws(ControlFailure) -> Value {
-        let reply = try await request(wire, deadline: deadline)
+        let reply = try await request(wire, payload: payload, deadline: deadline)
         guard let value = read(reply) else { throw Self.unexpected(reply) }
         return value
     }

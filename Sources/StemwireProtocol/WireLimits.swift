@@ -2,6 +2,10 @@
 public enum WireLimits {
     /// One request on the control socket.
     public static let controlRequestBytes = 64 << 10
+    /// One array that comes with a request, all of them, and their number.
+    public static let controlArrayBytes = 8 << 20
+    public static let controlArraysBytes = 32 << 20
+    public static let controlArrays = 16
     /// One header part on any socket.
     public static let headerBytes = 1 << 20
     /// One message from a lossless client on the work socket.

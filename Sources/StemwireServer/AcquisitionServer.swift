@@ -88,9 +88,9 @@ public final class AcquisitionServer: Sendable {
         }
         try startDefaultRun(in: table)
         let workQueue = TileQueue(for: ring) { workWake.signal() }
-        let shape = RequestedShape()
+        let scan = ScanOfArming()
         let receiver = MerlinReceiver(
-            ring: ring, consumers: [liveQueue, workQueue], configuration: receiverConfiguration(shape))
+            ring: ring, consumers: [liveQueue, workQueue], configuration: receiverConfiguration(scan))
         let share = Int(Double(configuration.ringBytes) * configuration.liveShare)
         let pins = TilePins(of: ring, limit: share)
         let detector = try DetectorControl(configuration)
@@ -120,7 +120,7 @@ public final class AcquisitionServer: Sendable {
 
         let operations = ControlOperations(
             configuration: configuration, session: session, table: table, receiver: receiver, detector: detector,
-            shape: shape, status: status, livePort: livePort, workPort: workPort)
+            scan: scan, status: status, livePort: livePort, workPort: workPort)
         let control = try ControlService(
             on: parts.reactors[0], in: parts.context, session: { session }, handler: operations)
         parts.control = control
@@ -205,14 +205,14 @@ public final class AcquisitionServer: Sendable {
         }
     }
 
-    private func receiverConfiguration(_ shape: RequestedShape) -> MerlinReceiver.Configuration {
+    private func receiverConfiguration(_ scan: ScanOfArming) -> MerlinReceiver.Configuration {
         var receiver = MerlinReceiver.Configuration()
         receiver.source.framesPerPartition = configuration.framesPerPartition
         receiver.source.whenRingIsFull = configuration.whenRingIsFull
         receiver.source.tracker.idleLimit = configuration.idleLimit
         receiver.source.tracker.resolver = NavShapeResolver(
             shape: configuration.navShape, margins: configuration.margins)
-        receiver.source.tracker.resolver.requestedShape = { shape.take() }
+        receiver.source.tracker.resolver.requested = { scan.take() }
         return receiver
     }
 
@@ -242,19 +242,19 @@ public enum ServerError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// The nav shape that came with the last arming, if one did: for the acquisition that it announced, and no other.
-final class RequestedShape: Sendable {
-    private let shapes = Locked<(asked: [Int]?, before: [Int]?)>((nil, nil))
+/// What the last arming asked of the scan: for the acquisition that it announced, and no other.
+final class ScanOfArming: Sendable {
+    private let scans = Locked<(asked: RequestedScan?, before: RequestedScan?)>((nil, nil))
 
-    func request(_ new: [Int]?) { shapes.withLock { $0 = (new, $0.asked) } }
+    func request(_ new: RequestedScan) { scans.withLock { $0 = (new, $0.asked) } }
 
     /// The last request came to nothing; what was asked for before it may still be awaited.
-    func withdraw() { shapes.withLock { $0 = ($0.before, nil) } }
+    func withdraw() { scans.withLock { $0 = ($0.before, nil) } }
 
-    func take() -> [Int]? {
-        shapes.withLock { shapes in
-            defer { shapes = (nil, nil) }
-            return shapes.asked
+    func take() -> RequestedScan? {
+        scans.withLock { scans in
+            defer { scans = (nil, nil) }
+            return scans.asked
         }
     }
 }

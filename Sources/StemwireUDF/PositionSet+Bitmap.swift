@@ -13,6 +13,12 @@ extension PositionSet {
         return bytes
     }
 
+    /// Reads the form that `bitmap` has, as the other initialiser.
+    package init?(bitmap: [UInt8], size: Int) {
+        guard let set = bitmap.withUnsafeBytes({ PositionSet(bitmap: $0, size: size) }) else { return nil }
+        self = set
+    }
+
     /// Reads the form that `bitmap` has.
     ///
     /// - Returns: nil when there are not exactly the bytes for `size` positions, or an unused bit is set.

@@ -163,7 +163,7 @@ import Testing
         }
         #expect(data.next() == nil)
         data.connection.shutdown()
-        #expect(try detector.simulator.waitUntilFinished(timeout: .seconds(10)))
+        #expect(try detector.simulator.waitUntilFinished(timeout: .seconds(60)))
         #expect(detector.simulator.statistics.runs == 3)
     }
 
@@ -180,7 +180,7 @@ import Testing
             #expect(data.next()?.header?.framesInAcquisition == 0)
             #expect(data.messages(100).map(\.number) == Array(1...60))
             data.connection.shutdown()
-            #expect(try detector.simulator.waitUntilFinished(timeout: .seconds(10)))
+            #expect(try detector.simulator.waitUntilFinished(timeout: .seconds(60)))
             #expect(detector.simulator.statistics.runs == 3)
         }
     }

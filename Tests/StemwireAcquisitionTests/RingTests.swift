@@ -248,14 +248,14 @@ struct TileQueueTests {
                             id: AcquisitionID(high: 0, low: 0), generation: UInt64(generation), reason: .complete,
                             accounting: Accounting(), hasStarted: true, duration: .zero)))
                 {
-                    queue.waitForRoom(timeout: .seconds(10))
+                    queue.waitForRoom(timeout: .seconds(60))
                 }
             }
             queue.close()
         }
         var last: UInt64 = 0
         var isInOrder = true
-        while case .ended(let summary)? = queue.next(timeout: .seconds(10)) {
+        while case .ended(let summary)? = queue.next(timeout: .seconds(60)) {
             isInOrder = isInOrder && summary.generation == last + 1
             last = summary.generation
         }

@@ -40,7 +40,7 @@ struct UnreadFramesTests {
         defer { thread.join() }
         var outcome = Outcome()
         var reader: TileReader?
-        while let event = queue.next(timeout: .seconds(20)) {
+        while let event = queue.next(timeout: .seconds(120)) {
             switch event {
             case .started(let start):
                 reader = start.unread.map { TileReader($0) }
@@ -136,7 +136,7 @@ struct UnreadFramesTests {
             defer { thread.join() }
             var reader: TileReader?
             var seen: [Int] = []
-            while let event = queue.next(timeout: .seconds(20)) {
+            while let event = queue.next(timeout: .seconds(120)) {
                 if case .started(let start) = event { reader = start.unread.map { TileReader($0) } }
                 guard case .tile(let tile) = event else { continue }
                 if tile.firstPosition == 8 {

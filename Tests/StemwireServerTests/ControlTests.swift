@@ -115,7 +115,7 @@ extension ServerTests {
 
                     // Far too large: the peer is cut off, nobody else.
                     let giant = try Stranger(.dealer, port: port, patience: .milliseconds(300))
-                    try giant.send([UInt8](repeating: 1, count: 8 << 20))
+                    try giant.send([UInt8](repeating: 1, count: 2 * WireLimits.controlArrayBytes))
                     #expect(throws: (any Error).self) { try giant.receive() }
                     #expect(try peer.ask(Self.request("s", .status(.init()))).status.state == "idle")
                 }

@@ -11,9 +11,9 @@ import Testing
             arrival.post()
         }
         kill(getpid(), SIGUSR2)
-        #expect(arrival.wait(timeout: .seconds(10)))
+        #expect(arrival.wait(timeout: .seconds(60)))
         kill(getpid(), SIGUSR1)
-        #expect(arrival.wait(timeout: .seconds(10)))
+        #expect(arrival.wait(timeout: .seconds(60)))
         watch.end()
         #expect(heard.value == [SIGUSR2, SIGUSR1])
     }

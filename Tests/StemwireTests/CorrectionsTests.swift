@@ -101,7 +101,7 @@ extension CommandLineTests {
             #expect(sum.dtype == .float64 && sum.doubles().allSatisfy { $0 == 2 * 2.5 * 48 })
             #expect(run.objects.first?["corrections"] as? [String] == ["dark", "gain", "excluded"])
             detector.signal(SIGTERM)
-            #expect(try await detector.ended(limit: .seconds(10)).code == 0)
+            #expect(try await detector.ended(limit: .seconds(60)).code == 0)
         }
 
         @Test("what cannot be: 64, and the file's name")

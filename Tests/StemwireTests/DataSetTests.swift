@@ -16,7 +16,7 @@ import Testing
     }
 
     private static func check(_ scan: Acquisition, _ pixels: [some BinaryInteger]) async throws {
-        let outcome = try await LiveContext().run([sumsig, UDFRequest(name: "max")], on: scan, timeout: .seconds(20))
+        let outcome = try await LiveContext().run([sumsig, UDFRequest(name: "max")], on: scan, timeout: .seconds(120))
         #expect(outcome.isComplete && outcome.navShape == [2, 3] && outcome.sigShape == [8, 5])
         #expect(outcome["sumsig"]?.array.doubles() == totals(pixels))
         let most = (0..<40).map { pixel in (0..<6).map { Double(pixels[$0 * 40 + pixel]) }.max() ?? 0 }
@@ -50,7 +50,7 @@ import Testing
             diary.note("start")
             try await acquisition.start()
         }
-        let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20)) { progress in
+        let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120)) { progress in
             if progress.placed > 0 { diary.note("frames") }
         }
         #expect(outcome.isComplete)
@@ -121,11 +121,11 @@ import Testing
         try mib.write(to: URL(fileURLWithPath: folder.path + "/scan.mib"))
         let context = LiveContext(threads: 2)
         let scan = try await context.load(folder.path + "/scan.mib", navShape: [3, -1])
-        let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+        let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120))
         #expect(outcome.isComplete && outcome.navShape == [3, 4] && outcome["sumsig"]?.array.doubles() == totals)
         let margins = try await context.load(
             folder.path + "/scan.mib", navShape: [2, 4], margins: ScanMargins(leadIn: 1, flybackPerLine: 1, tail: 1))
-        let inner = try await context.run(sumsig, on: margins, timeout: .seconds(20))
+        let inner = try await context.run(sumsig, on: margins, timeout: .seconds(120))
         #expect(inner.accounting.leadInFrames == 1 && inner.accounting.flybackFrames == 2)
         #expect(inner["sumsig"]?.array.doubles() == Array(totals[1..<5] + totals[6..<10]))
     }

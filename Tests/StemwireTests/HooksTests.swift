@@ -42,7 +42,7 @@ extension LiveContextTests {
                     onAcquisitionDone: { _, result in
                         diary.note("done \((try? result.get())?.accounting.placed ?? -1)")
                     }))
-            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120))
             #expect(outcome.navShape == [6, 4] && outcome.isComplete)
             #expect(diary.all == ["set up 90", "ready", "shape of 24, [-1, 6]", "done 24"])
         }
@@ -53,7 +53,7 @@ extension LiveContextTests {
             let context = LiveContext()
             let scan = try context.makeAcquisition(
                 context.makeConnection(detector.source), hooks: AcquisitionHooks(onDetermineNavShape: { _ in answer }))
-            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120))
             #expect(outcome.navShape == [24] && outcome.isComplete && outcome.warnings.contains { $0.contains("hook") })
         }
 
@@ -68,7 +68,7 @@ extension LiveContextTests {
                 hooks: AcquisitionHooks(
                     onSetUp: { _ in diary.note("set up") }, onReadyForData: { _ in diary.note("ready") },
                     onAcquisitionDone: { _, _ in diary.note("done") }))
-            #expect(try await context.run(sum, on: scan, timeout: .seconds(20)).isComplete)
+            #expect(try await context.run(sum, on: scan, timeout: .seconds(120)).isComplete)
             #expect(diary.all == ["set up", "done"])
             await connection.close()
         }
@@ -107,7 +107,7 @@ extension LiveContextTests {
                 try await acquisition.start()
                 diary.note("complete: \(try await acquisition.waitUntilDone().isComplete)")
             }
-            let outcome = try await context.run([sum, sumsig], on: scan, timeout: .seconds(20))
+            let outcome = try await context.run([sum, sumsig], on: scan, timeout: .seconds(120))
             #expect(try outcome["sumsig"]?.array.doubles() == detector.totals())
             #expect(
                 diary.all == [
@@ -115,7 +115,7 @@ extension LiveContextTests {
                     "tear down first step",
                 ])
             // Once more, the same words.
-            #expect(try await context.run(sum, on: scan, timeout: .seconds(20)).isComplete)
+            #expect(try await context.run(sum, on: scan, timeout: .seconds(120)).isComplete)
             #expect(diary.all.count == 8)
         }
 
@@ -137,7 +137,7 @@ extension LiveContextTests {
             #expect(diary.all == ["torn down, cancelled: false", "done"])
             await ended.begun()
             let next = try context.makeAcquisition(connection, navShape: [2, 3])
-            #expect(try await context.run(sum, on: next, timeout: .seconds(20)).isComplete)
+            #expect(try await context.run(sum, on: next, timeout: .seconds(120)).isComplete)
         }
 
         @Test("a task that is cancelled in the middle of a scan: torn down just the same")
@@ -162,7 +162,7 @@ extension LiveContextTests {
             await expectRunError(\.isCancelled) { _ = try await run.value }
             #expect(diary.all == ["started", "torn down, cancelled: false, 16384"])
             let next = try context.makeAcquisition(connection, navShape: [2, 3])
-            #expect(try await context.run(sum, on: next, timeout: .seconds(20)).isComplete)
+            #expect(try await context.run(sum, on: next, timeout: .seconds(120)).isComplete)
         }
 
         @Test("code that waits for something else is cancelled when the run has failed")
@@ -194,7 +194,7 @@ extension LiveContextTests {
                     await frames.begun()
                     if word == "stop" { try await acquisition.stop() } else { try await acquisition.abort() }
                 }
-                let outcome = try await context.run(sum, on: scan, timeout: .seconds(20)) { progress in
+                let outcome = try await context.run(sum, on: scan, timeout: .seconds(120)) { progress in
                     if progress.placed > 0 { frames.note("frame") }
                 }
                 #expect(outcome.endReason == reason && !outcome.isComplete && outcome.processed > 0)
@@ -213,7 +213,7 @@ extension LiveContextTests {
                 }
                 await expectRunError({
                     if case .failed(let text) = $0 { text.contains("before a good frame") } else { false }
-                }) { _ = try await context.run(sum, on: scan, timeout: .seconds(20)) }
+                }) { _ = try await context.run(sum, on: scan, timeout: .seconds(120)) }
             }
         }
 

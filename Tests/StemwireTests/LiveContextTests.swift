@@ -18,7 +18,7 @@ extension LiveContextTests {
             let connection = try context.makeConnection(detector.source)
             let scan = try context.makeAcquisition(connection, navShape: [4, 6])
             let total = UDFRequest(id: "total", name: "sumsig")
-            let outcome = try await context.run([sum, total], on: scan, timeout: .seconds(20))
+            let outcome = try await context.run([sum, total], on: scan, timeout: .seconds(120))
 
             #expect(outcome.isComplete && outcome.incompleteness == nil && outcome.endReason == .complete)
             #expect(outcome.navShape == [4, 6] && outcome.sigShape == [16, 16] && outcome.dtype == .uint16)
@@ -41,7 +41,7 @@ extension LiveContextTests {
             let context = LiveContext()
             let scan = try context.makeAcquisition(context.makeConnection(detector.source))
             for acquisition in 0..<3 {
-                let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+                let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120))
                 #expect(try outcome["sumsig"]?.array.doubles() == detector.totals(UInt16(acquisition)))
             }
         }
@@ -52,7 +52,7 @@ extension LiveContextTests {
             let context = LiveContext()
             let scan = try context.makeAcquisition(
                 context.makeConnection(detector.source), idleLimit: .milliseconds(300))
-            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120))
             let lack = try #require(outcome.incompleteness)
             #expect(!outcome.isComplete && lack.missingRanges == [2..<5, 23..<24] && lack.placed == 20)
             #expect(lack.description.contains("20 of 24 frames"))
@@ -81,7 +81,7 @@ extension LiveContextTests {
                     try await session.arm(frames: 24, trigger: .soft)
                     try await session.trigger()
                 }))
-            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120))
             #expect(outcome.navShape == [5, 5] && outcome.accounting.missingRanges == [24..<25])
             #expect(outcome.warnings.contains { $0.contains("25") })
             #expect(try Array(outcome["sumsig"]?.array.doubles().prefix(24) ?? []) == detector.totals())
@@ -94,7 +94,7 @@ extension LiveContextTests {
             let detector = try Detector()
             let context = LiveContext()
             let scan = try context.makeAcquisition(context.makeConnection(detector.source), navShape: given)
-            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120))
             #expect(outcome.isComplete && outcome.navShape == found && outcome["sumsig"]?.shape == found)
         }
 
@@ -107,13 +107,13 @@ extension LiveContextTests {
             var roi = PositionSet(size: 24)
             roi.insert(3..<9)
             roi.insert(20..<21)
-            let outcome = try await context.run([sum, sumsig], on: scan, roi: roi, timeout: .seconds(20))
+            let outcome = try await context.run([sum, sumsig], on: scan, roi: roi, timeout: .seconds(120))
             #expect(outcome.isComplete && outcome.selected == 7 && outcome.processed == 7)
             #expect(outcome.accounting.placed == 24)
             #expect(try outcome["sum"]?.array.doubles() == detector.sum(frames: Array(3..<9) + [20]))
             #expect(outcome["sumsig"]?.valid == roi.booleans)
             await expectRunError({ $0.isBadRequest(with: "23", "24") }) {
-                _ = try await context.run(sum, on: scan, roi: PositionSet(size: 23), timeout: .seconds(20))
+                _ = try await context.run(sum, on: scan, roi: PositionSet(size: 23), timeout: .seconds(120))
             }
         }
 
@@ -123,7 +123,7 @@ extension LiveContextTests {
             let context = LiveContext(registry: try UDFRegistry.builtIn.adding(FirstPixel.self))
             let scan = try context.makeAcquisition(context.makeConnection(detector.source))
             let request = try UDFRequest(id: "corner", FirstPixel.self, .init(factor: 3))
-            let outcome = try await context.run(request, on: scan, timeout: .seconds(20))
+            let outcome = try await context.run(request, on: scan, timeout: .seconds(120))
             let corner = try (0..<24).map { try detector.sum(frames: [$0])[0] * 3 }
             #expect(outcome["corner", "value"]?.array.doubles() == corner)
         }
@@ -143,7 +143,7 @@ extension LiveContextTests {
             await expectRunError(\.isCancelled) { _ = try await run.value }
             await left.begun()
             let scan = try context.makeAcquisition(connection)
-            #expect(try await context.run(sum, on: scan, timeout: .seconds(20)).isComplete)
+            #expect(try await context.run(sum, on: scan, timeout: .seconds(120)).isComplete)
         }
     }
 
@@ -156,14 +156,14 @@ extension LiveContextTests {
             let scan = try context.makeAcquisition(connection, mode: .passive, navShape: [-1, 6])
             #expect(try await context.waitForAcquisition(scan, timeout: .milliseconds(50)) == nil)
             try detector.operate()
-            let info = try #require(try await context.waitForAcquisition(scan, timeout: .seconds(20)))
+            let info = try #require(try await context.waitForAcquisition(scan, timeout: .seconds(120)))
             #expect(info.navShape == [4, 6] && info.framesExpected == 24 && info.dtype == .uint16)
             #expect(info.sigShape == SigShape(height: 16, width: 16))
             #expect(info.header.contains { $0.value == "24" })
-            let first = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+            let first = try await context.run(sumsig, on: scan, timeout: .seconds(120))
             #expect(try first.isComplete && first["sumsig"]?.array.doubles() == detector.totals(0))
             try detector.operate()
-            let second = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+            let second = try await context.run(sumsig, on: scan, timeout: .seconds(120))
             #expect(try second.isComplete && second["sumsig"]?.array.doubles() == detector.totals(1))
             await connection.close()
         }
@@ -176,12 +176,12 @@ extension LiveContextTests {
             let scan = try context.makeAcquisition(connection, mode: .passive)
             #expect(try await context.waitForAcquisition(scan, timeout: .zero) == nil)
             try detector.operate()
-            let first = try #require(try await context.waitForAcquisition(scan, timeout: .seconds(20)))
+            let first = try #require(try await context.waitForAcquisition(scan, timeout: .seconds(120)))
             try await eventually("the first scan's end") { detector.simulator.statistics.runs == 1 }
             try detector.operate()
-            let second = try #require(try await context.waitForAcquisition(scan, timeout: .seconds(20)))
+            let second = try #require(try await context.waitForAcquisition(scan, timeout: .seconds(120)))
             #expect(second.generation > first.generation)
-            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(20))
+            let outcome = try await context.run(sumsig, on: scan, timeout: .seconds(120))
             #expect(try outcome["sumsig"]?.array.doubles() == detector.totals(1))
             await connection.close()
         }
@@ -193,8 +193,8 @@ extension LiveContextTests {
             let connection = try context.makeConnection(detector.source)
             let scan = try context.makeAcquisition(connection, mode: .passive)
             for _ in 0..<5 {
-                _ = try #require(try await context.waitForAcquisition(scan, timeout: .seconds(20)))
-                #expect(try await context.run(sum, on: scan, timeout: .seconds(20)).isComplete)
+                _ = try #require(try await context.waitForAcquisition(scan, timeout: .seconds(120)))
+                #expect(try await context.run(sum, on: scan, timeout: .seconds(120)).isComplete)
             }
             await connection.close()
         }
@@ -207,10 +207,10 @@ extension LiveContextTests {
             let passive = try context.makeAcquisition(connection, mode: .passive)
             #expect(try await context.waitForAcquisition(passive, timeout: .zero) == nil)
             let active = try context.makeAcquisition(connection)
-            #expect(try await context.run(sum, on: active, timeout: .seconds(20)).isComplete)
+            #expect(try await context.run(sum, on: active, timeout: .seconds(120)).isComplete)
             #expect(try await context.waitForAcquisition(passive, timeout: .zero) == nil)
             try detector.operate()
-            #expect(try await context.run(sum, on: passive, timeout: .seconds(20)).isComplete)
+            #expect(try await context.run(sum, on: passive, timeout: .seconds(120)).isComplete)
         }
 
         @Test("a time limit: the error has what came")
@@ -295,7 +295,7 @@ extension LiveContextTests {
                     }
                     try await session.start()
                 }))
-            #expect(try await context.run(sum, on: scan, timeout: .seconds(20)).isComplete)
+            #expect(try await context.run(sum, on: scan, timeout: .seconds(120)).isComplete)
         }
     }
 }

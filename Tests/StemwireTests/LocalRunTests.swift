@@ -17,12 +17,12 @@ import Testing
         let ports = try simulator.start()
         defer { simulator.stop() }
         var options = RunOptions()
-        options.timeout = .seconds(20)
+        options.timeout = .seconds(120)
         let run = LocalRun(
             source: .merlin(host: "127.0.0.1", controlPort: ports.control, dataPort: ports.data),
             requests: [UDFRequest(name: "sum")], options: options)
         let outcome = try await run.run { _ in
-            let deadline = ContinuousClock.now + .seconds(10)
+            let deadline = ContinuousClock.now + .seconds(60)
             let pause = CountingSemaphore()
             while simulator.statistics.runs < 20, ContinuousClock.now < deadline {
                 _ = pause.wait(timeout: .milliseconds(1))

@@ -10,7 +10,7 @@ extension LiveContextTests {
         }
 
         /// What `disk` gives for each frame.
-        private func expected(_ detector: Detector, _ radius: Double) throws -> [Double] {
+        static func expected(_ detector: Detector, _ radius: Double) throws -> [Double] {
             try (0..<24).map { frame in
                 try detector.image(0, frame).enumerated().reduce(0) { sum, pixel in
                     let (y, x) = (Double(pixel.offset / 16) - 8, Double(pixel.offset % 16) - 8)
@@ -19,17 +19,20 @@ extension LiveContextTests {
             }
         }
 
-        /// Changes the radius while the scan pauses after eight frames, the first two of partition 1 among them.
-        private func outcome(_ context: LiveContext, _ detector: Detector, recompute: Bool) async throws -> RunOutcome {
+        /// Changes the radius while the scan pauses after eight frames, the first two of partition 1 among them, and so many are
+        /// processed.
+        func outcome(
+            _ context: LiveContext, _ connection: DetectorConnection, after processed: Int = 8, recompute: Bool
+        ) async throws -> RunOutcome {
             let scan = try context.makeAcquisition(
-                context.makeConnection(detector.source), navShape: [4, 6], framesPerPartition: 6)
+                connection, navShape: [4, 6], framesPerPartition: 6)
             let updates = context.updates(
-                [Self.request(2), sum, sumsig], on: scan, maximumRate: 1000, timeout: .seconds(20))
+                [Self.request(2), sum, sumsig], on: scan, maximumRate: 1000, timeout: .seconds(120))
             var isChanged = false
             var outcome: RunOutcome?
             for try await update in updates {
                 #expect(update.parameterGeneration <= 1)
-                if update.processed == 8, !isChanged {
+                if update.processed == processed, !isChanged {
                     isChanged = true
                     try await updates.changeParameters([Self.request(5)], recompute: recompute)
                 }
@@ -46,11 +49,13 @@ extension LiveContextTests {
         func seam() async throws {
             for threads in [1, 3] {
                 let detector = try Detector(faults: "stall-at=9:500ms")
-                let outcome = try await outcome(LiveContext(threads: threads), detector, recompute: false)
+                let context = LiveContext(threads: threads)
+                let outcome = try await outcome(
+                    context, context.makeConnection(detector.source), recompute: false)
                 #expect(outcome.isComplete && outcome.parameterGeneration == 1)
                 #expect(outcome.generations.map(\.positions) == [0..<12, 12..<24])
                 #expect(outcome.generations.map(\.generation) == [0, 1])
-                let (old, new) = (try expected(detector, 2), try expected(detector, 5))
+                let (old, new) = (try Self.expected(detector, 2), try Self.expected(detector, 5))
                 #expect(outcome["bf"]?.array.doubles() == Array(old[..<12] + new[12...]))
                 #expect(try outcome["sumsig"]?.array.doubles() == detector.totals())
                 #expect(try outcome["sum"]?.array.doubles() == detector.sum(frames: 0..<24))
@@ -62,10 +67,10 @@ extension LiveContextTests {
             for threads in [1, 3] {
                 let detector = try Detector(faults: "stall-at=9:500ms")
                 let context = LiveContext(threads: threads, retainedBytes: 16 << 20)
-                let outcome = try await outcome(context, detector, recompute: true)
+                let outcome = try await outcome(context, context.makeConnection(detector.source), recompute: true)
                 #expect(outcome.isComplete && outcome.generations.map(\.positions) == [0..<24])
                 #expect(outcome.generations.map(\.generation) == [1])
-                #expect(try outcome["bf"]?.array.doubles() == expected(detector, 5))
+                #expect(try outcome["bf"]?.array.doubles() == Self.expected(detector, 5))
                 #expect(try outcome["sumsig"]?.array.doubles() == detector.totals())
                 #expect(try outcome["sum"]?.array.doubles() == detector.sum(frames: 0..<24))
             }
@@ -76,7 +81,7 @@ extension LiveContextTests {
             let detector = try Detector(faults: "stall-at=9:500ms")
             let context = LiveContext()
             let scan = try context.makeAcquisition(context.makeConnection(detector.source), navShape: [4, 6])
-            let updates = context.updates([Self.request(2)], on: scan, maximumRate: 1000, timeout: .seconds(20))
+            let updates = context.updates([Self.request(2)], on: scan, maximumRate: 1000, timeout: .seconds(120))
             var refusals: [String] = []
             for try await update in updates where update.processed == 8 {
                 for request in [

@@ -58,7 +58,7 @@ extension CommandLineTests {
             let header = try #require(json["acquisition_header"] as? [String: String])
             #expect(header["Frames in Acquisition (Number)"] == "48" && header["Counter Depth (number)"] == "12")
             detector.signal(SIGTERM)
-            #expect(try await detector.ended(limit: .seconds(10)).code == 0)
+            #expect(try await detector.ended(limit: .seconds(60)).code == 0)
         }
 
         @Test("lost frames: 2, and where they are")
@@ -79,7 +79,7 @@ extension CommandLineTests {
             let picture = try Data(contentsOf: URL(fileURLWithPath: folder.path + "/sumsig.intensity.png"))
             #expect(picture.starts(with: [0x89, 0x50, 0x4E, 0x47]))
             detector.signal(SIGINT)
-            #expect(try await detector.ended(limit: .seconds(10)).code == 130)
+            #expect(try await detector.ended(limit: .seconds(60)).code == 130)
         }
 
         @Test("nobody there: 3, at once and with the address")
@@ -94,7 +94,7 @@ extension CommandLineTests {
             try await withThrowingTaskGroup { group in
                 for arguments in commands {
                     group.addTask {
-                        let ended = try await StemwireProcess(arguments).ended(limit: .seconds(10))
+                        let ended = try await StemwireProcess(arguments).ended(limit: .seconds(60))
                         #expect(ended.code == 3, "\(arguments)")
                         #expect(ended.errors.contains("\(port)") && ended.lines.isEmpty, "\(ended.errors)")
                     }
@@ -112,7 +112,7 @@ extension CommandLineTests {
             let waiting = try StemwireProcess(["run", detector.source, "--udf", "sum"])
             #expect(detector.isConnected())
             detector.simulator.stop()
-            let left = try await waiting.ended(limit: .seconds(10))
+            let left = try await waiting.ended(limit: .seconds(60))
             #expect(left.code == 1 && left.errors.contains("before a good frame"), "\(left.errors)")
         }
 
@@ -135,7 +135,7 @@ extension CommandLineTests {
                 ["ctl", "set", "COUNTERDEPTH"], ["ctl", "dance"], ["ctl", "--connect", "nonsense://x", "status"],
             ]
             for arguments in cases {
-                let ended = try await StemwireProcess(arguments).ended(limit: .seconds(10))
+                let ended = try await StemwireProcess(arguments).ended(limit: .seconds(60))
                 #expect(ended.code == 64, "\(arguments): \(ended.code) \(ended.errors)")
                 #expect(!ended.errors.isEmpty)
             }
@@ -187,7 +187,7 @@ extension CommandLineTests {
             let run = try StemwireProcess(["run", detector.source, "--udf", "sum"])
             #expect(detector.isConnected())
             run.signal(SIGINT)
-            #expect(try await run.ended(limit: .seconds(10)).code == 130)
+            #expect(try await run.ended(limit: .seconds(60)).code == 130)
             detector.simulator.stop()
         }
     }
@@ -215,5 +215,5 @@ private struct SilentDetector {
     }
 
     /// Waits for the next data client.
-    func isConnected() -> Bool { connections.wait(timeout: .seconds(20)) }
+    func isConnected() -> Bool { connections.wait(timeout: .seconds(120)) }
 }

@@ -28,7 +28,7 @@ extension CommandLineTests {
             let names = ["control_port", "live_port", "work_port"]
             #expect(Set(names.compactMap { listening[$0] }).count == 3)
             let port = try #require(listening["control_port"])
-            let deadline = ContinuousClock.now + .seconds(20)
+            let deadline = ContinuousClock.now + .seconds(120)
             while try await status(port)["detector"].flatMap({ $0 as? [String: Any] })?["dataConnected"] as? Bool
                 != true
             {
@@ -64,7 +64,7 @@ extension CommandLineTests {
             #expect(try await Self.status(port)["state"] as? String == "armed")
             let triggered = try await Self.ctl(port, "trigger")
             #expect(triggered.objects.first?["state_before"] as? String == "armed")
-            let deadline = ContinuousClock.now + .seconds(20)
+            let deadline = ContinuousClock.now + .seconds(120)
             while true {
                 let previous = try await Self.status(port)["previousAcquisition"] as? [String: Any]
                 if previous?["endReason"] as? String == "complete" { break }
@@ -77,7 +77,7 @@ extension CommandLineTests {
             #expect(try await Self.ctl(port, "stop-run", "mine").code == 1)
             #expect(try await Self.ctl(port, "run", "--udf", "no-such-udf").code == 64)
             server.signal(SIGINT)
-            #expect(try await server.ended(limit: .seconds(10)).code == 130)
+            #expect(try await server.ended(limit: .seconds(60)).code == 130)
             detector.stop()
         }
 
@@ -107,7 +107,7 @@ extension CommandLineTests {
             #expect(runs.filter { ($0["finished"] as? Bool) != true }.compactMap { $0["run"] as? String } == [])
 
             server.signal(SIGTERM)
-            #expect(try await server.ended(limit: .seconds(10)).code == 0)
+            #expect(try await server.ended(limit: .seconds(60)).code == 0)
             detector.stop()
         }
 
@@ -116,15 +116,15 @@ extension CommandLineTests {
             let (detector, server, port) = try await Self.serve(nav: [64, 64], dwell: 1000)
             let watch = try StemwireProcess(["watch", "--connect", "tcp://127.0.0.1:\(port)", "--json"])
             #expect(try await Self.ctl(port, "arm", "--trigger", "internal").code == 0)
-            let deadline = ContinuousClock.now + .seconds(20)
+            let deadline = ContinuousClock.now + .seconds(120)
             while try await Self.status(port)["state"] as? String != "acquiring" {
                 try #require(ContinuousClock.now < deadline, "the scan begins")
             }
             server.signal(SIGTERM)
-            let ended = try await server.ended(limit: .seconds(10))
+            let ended = try await server.ended(limit: .seconds(60))
             #expect(ended.code == 0, "\(ended.errors)")
             watch.signal(SIGINT)
-            let watched = try await watch.ended(limit: .seconds(10))
+            let watched = try await watch.ended(limit: .seconds(60))
             #expect([130, 3].contains(watched.code), "\(watched.errors)")
             #expect(!watched.objects.isEmpty && watched.objects.count == watched.lines.count)
             detector.stop()

@@ -18,7 +18,8 @@ extension LiveContextTests {
             let totals = try detector.totals()
             var counts: [Int] = []
             var last: RunUpdate?
-            for try await update in context.updates([sum, sumsig], on: scan, maximumRate: 1000, timeout: .seconds(20)) {
+            for try await update in context.updates([sum, sumsig], on: scan, maximumRate: 1000, timeout: .seconds(120))
+            {
                 #expect(last?.outcome == nil)
                 counts.append(update.processed)
                 let image = try #require(update["sumsig"])
@@ -79,7 +80,7 @@ extension LiveContextTests {
             let watcher = Watcher()
             let drawn = Diary()
             let outcome = try await context.run(
-                [sum, sumsig], on: scan, timeout: .seconds(20),
+                [sum, sumsig], on: scan, timeout: .seconds(120),
                 plots: [
                     watcher, Failing(), PNGPlot(folder: folder.path + "/live"),
                     PNGPlot(folder: folder.path + "/one", channels: ["sum.intensity"]),
@@ -111,7 +112,7 @@ extension LiveContextTests {
             let context = LiveContext()
             let scan = try context.makeAcquisition(context.makeConnection(detector.source))
             let outcome = try await context.run(
-                sum, on: scan, timeout: .seconds(20), plots: [PNGPlot(folder: folder.path + "/file/pictures")])
+                sum, on: scan, timeout: .seconds(120), plots: [PNGPlot(folder: folder.path + "/file/pictures")])
             #expect(outcome.isComplete && outcome.plotErrors.first?.contains("pictures") == true)
         }
     }

@@ -16,7 +16,7 @@ import Testing
         let context = LiveContext()
         for (source, navShape) in [(simulator, [16, 16]), (array, [4, 6])] {
             let scan = try context.makeAcquisition(context.makeConnection(source))
-            let outcome = try await context.run(UDFRequest(name: "sumsig"), on: scan, timeout: .seconds(30))
+            let outcome = try await context.run(UDFRequest(name: "sumsig"), on: scan, timeout: .seconds(120))
             #expect(outcome.isComplete && outcome.navShape == navShape)
         }
     }
@@ -52,7 +52,7 @@ import Testing
         let context = LiveContext()
         let scan = try context.prepareAcquisition(
             context.makeConnection(.synthetic(navShape: [4, 4], sigShape: SigShape(height: 64, width: 64))), routine)
-        #expect(try await context.run(UDFRequest(name: "sum"), on: scan, timeout: .seconds(30)).isComplete)
+        #expect(try await context.run(UDFRequest(name: "sum"), on: scan, timeout: .seconds(120)).isComplete)
         #expect(diary.all == ["preparing for 1 UDFs", "running the acquisition", "beam blanked, camera out"])
     }
 
@@ -66,7 +66,7 @@ import Testing
         let scan = try context.prepareAcquisition(connection, framesPerPartition: 10, routine)
         // end
 
-        let outcome = try await context.run(UDFRequest(name: "sumsig"), on: scan, timeout: .seconds(30))
+        let outcome = try await context.run(UDFRequest(name: "sumsig"), on: scan, timeout: .seconds(120))
         let totals = (0..<80).map { frame in
             frames[frame * 256..<(frame + 1) * 256].reduce(0.0) { $0 + Double($1) }
         }

@@ -71,7 +71,7 @@ import Testing
         #expect(try replier.receive()[0].bytes == [UInt8](repeating: 9, count: 100_000))
         try replier.send(copying: "secret")
         #expect(try requester.receiveTexts() == ["secret"])
-        while try monitor.next(timeout: .seconds(10)) != .handshakeSucceeded(endpoint: endpoint) {}
+        while try monitor.next(timeout: .seconds(60)) != .handshakeSucceeded(endpoint: endpoint) {}
     }
 
     enum Impostor: CaseIterable, Sendable { case wrongServerKey, noKey, serverWithoutKey }
@@ -95,7 +95,7 @@ import Testing
         _ = try pusher.trySend(&message)
         var failure: MonitorEvent.HandshakeFailure?
         while failure == nil {
-            let event = try monitor.next(timeout: .seconds(10))
+            let event = try monitor.next(timeout: .seconds(60))
             #expect(event != .handshakeSucceeded(endpoint: endpoint))
             if case .handshakeFailed(endpoint, let reason) = event { failure = reason }
         }
@@ -122,7 +122,7 @@ import Testing
         var message = Message(copying: "never")
         _ = try pusher.trySend(&message)
         while true {
-            let event = try monitor.next(timeout: .seconds(10))
+            let event = try monitor.next(timeout: .seconds(60))
             #expect(event != .handshakeSucceeded(endpoint: endpoint))
             if case .handshakeFailed = event { break }
         }

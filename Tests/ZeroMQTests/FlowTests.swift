@@ -114,7 +114,7 @@ import Testing
             waiting.put(pthread_self())
             do throws(ZMQError) {
                 results.put(try socket.receive()[0].text ?? "")
-                results.put("ready \(try poller.wait(timeout: .seconds(10)).count)")
+                results.put("ready \(try poller.wait(timeout: .seconds(60)).count)")
             } catch {
                 results.put("\(error)")
             }
@@ -219,7 +219,7 @@ import Testing
         try hostile.connect(endpoint)
         try hostile.send(Message(size: 1001))
         while true {
-            if case .disconnected = try monitor.next(timeout: .seconds(10)) { break }
+            if case .disconnected = try monitor.next(timeout: .seconds(60)) { break }
         }
         let good = try Socket(.push, in: context, options: patient())
         try good.connect(endpoint)

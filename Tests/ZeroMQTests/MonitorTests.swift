@@ -10,7 +10,7 @@ import Testing
         _ monitor: borrowing SocketMonitor, until condition: (MonitorEvent) -> Bool
     ) throws -> [MonitorEvent] {
         var events: [MonitorEvent] = []
-        repeat { events.append(try monitor.next(timeout: .seconds(10))) } while !condition(events.last!)
+        repeat { events.append(try monitor.next(timeout: .seconds(60))) } while !condition(events.last!)
         return events
     }
 

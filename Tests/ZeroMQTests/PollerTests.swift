@@ -40,11 +40,11 @@ import Testing
         let reading = poller.add(puller)
         let writing = poller.add(pusher, events: .writable)
         let plain = poller.add(descriptor: wakeUp.descriptor)
-        #expect(try poller.wait(timeout: .seconds(10)) == [.init(token: writing, events: .writable)])
+        #expect(try poller.wait(timeout: .seconds(60)) == [.init(token: writing, events: .writable)])
         poller.modify(writing, events: [])
         #expect(try poller.wait(timeout: .zero).isEmpty)
         try pusher.send(copying: "x")
-        #expect(try poller.wait(timeout: .seconds(10)) == [.init(token: reading, events: .readable)])
+        #expect(try poller.wait(timeout: .seconds(60)) == [.init(token: reading, events: .readable)])
         wakeUp.signal()
         // Level-triggered: what was not drained stays.
         for _ in 0..<2 { #expect(try poller.wait(timeout: .zero).map(\.token) == [reading, plain]) }
@@ -71,7 +71,7 @@ import Testing
         let pusher = try Socket(.push, in: context, options: patient())
         try pusher.connect(endpoint)
         try pusher.send(copying: "x")
-        #expect(try poller.wait(timeout: .seconds(10)) == [.init(token: token, events: .readable)])
+        #expect(try poller.wait(timeout: .seconds(60)) == [.init(token: token, events: .readable)])
         let count = poller.count
         #expect(count == 1)
     }
@@ -85,10 +85,10 @@ import Testing
         let token = poller.add(ended)
         let other = poller.add(alive)
         ending.shutdown()
-        #expect(try poller.wait(timeout: .seconds(10)) == [.init(token: token, events: .terminated)])
+        #expect(try poller.wait(timeout: .seconds(60)) == [.init(token: token, events: .terminated)])
         poller.remove(token)
         #expect(try poller.wait(timeout: .zero).isEmpty)
         going.shutdown()
-        #expect(try poller.wait(timeout: .seconds(10)).map(\.token) == [other])
+        #expect(try poller.wait(timeout: .seconds(60)).map(\.token) == [other])
     }
 }

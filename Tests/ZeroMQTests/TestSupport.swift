@@ -53,7 +53,7 @@ extension Socket {
         while true {
             var poller = try Poller()
             _ = poller.add(self)
-            let ready = try poller.wait(timeout: .seconds(10))
+            let ready = try poller.wait(timeout: .seconds(60))
             try #require(!ready.isEmpty, "no subscription came")
             if let change = try tryReceiveSubscription() { return change }
         }
@@ -74,7 +74,7 @@ final class Owner: Sendable {
         }
 
         /// Waits until one more owner is released.
-        func wait() -> Bool { semaphore.wait(timeout: .seconds(10)) }
+        func wait() -> Bool { semaphore.wait(timeout: .seconds(60)) }
     }
 
     nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
@@ -112,7 +112,7 @@ final class Box<Value: Sendable>: Sendable {
 
     /// The next value in order of coming.
     func next() throws -> Value {
-        try #require(semaphore.wait(timeout: .seconds(10)), "nothing came")
+        try #require(semaphore.wait(timeout: .seconds(60)), "nothing came")
         return content.withLock { $0.removeFirst() }
     }
 }

@@ -22,7 +22,8 @@ struct CollectedUpdates {
         guard let start, let sigShape = start.sigShape, let dtype = DType(rawValue: start.dtype) else { return nil }
         return RunUpdate(
             navShape: start.navShape, sigShape: sigShape, dtype: dtype, channels: try channels(),
-            processedPositions: processed, expected: start.framesExpected)
+            processedPositions: processed, expected: expected ?? start.framesExpected,
+            parameterGeneration: parameterGeneration, generations: generations)
     }
 
     func outcome(_ end: AcquisitionEnd) throws -> RunOutcome {
@@ -30,14 +31,18 @@ struct CollectedUpdates {
             throw RunError.failed("the acquisition ended (\(end.reason)) before a good frame had come")
         }
         let header = try? start.header.withUnsafeBytes { try AcquisitionHeader.parse($0) }
-        return RunOutcome(
+        var outcome = RunOutcome(
             navShape: start.navShape, sigShape: [sigShape.height, sigShape.width], dtype: dtype,
             accounting: Accounting(end.accounting),
             endReason: EndReason(rawValue: end.reason.description) ?? .connectionClosed,
             seconds: end.seconds, acquisitionHeader: header?.entries.map { ($0.key, $0.value) } ?? [], udfs: requests,
-            channels: try channels(), processedPositions: processed, selected: start.framesExpected, warnings: [],
+            channels: try channels(), processedPositions: processed, selected: expected ?? start.framesExpected,
+            warnings: [],
             udfError: end.framesFailed > 0 ? "\(end.framesFailed) frames failed in a UDF; see the server's status" : nil
         )
+        outcome.parameterGeneration = parameterGeneration
+        outcome.generations = generations
+        return outcome
     }
 
     private func channels() throws -> [RunOutcome.Channel] {
@@ -52,6 +57,18 @@ struct CollectedUpdates {
                         try ResultArray(dtype: update.dtype, shape: update.shape, bytes: bytes)
                     }, validBitmap: update.withValidMask { Array($0) })
             }
+    }
+
+    /// The positions that are to be processed: those of the region of interest.
+    private var expected: Int? { newest.values.first?.positionsExpected }
+
+    private var parameterGeneration: UInt32 {
+        newest.values.map { UInt32(clamping: $0.parameterGeneration) }.max() ?? 0
+    }
+
+    private var generations: [(positions: Range<Int>, generation: UInt32)] {
+        let newest = newest.values.max { $0.parameterGeneration < $1.parameterGeneration }
+        return newest?.generations.map { ($0.positions, UInt32(clamping: $0.generation)) } ?? []
     }
 
     /// The positions that are processed in all channels.

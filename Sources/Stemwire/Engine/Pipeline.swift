@@ -84,9 +84,11 @@ final class Pipeline: Sendable {
     func start(
         _ run: String, _ requests: [UDFRequest], roi: PositionSet?, corrections: Corrections?
     ) throws(RunError) {
+        var selection: (@Sendable (Int) -> PositionSet)?
+        if let roi { selection = { _ in roi } }
         do throws(RunTableError) {
             try table.start(
-                name: run, requests: requests, roi: roi, corrections: corrections, acquisitions: 1,
+                name: run, requests: requests, roi: selection, corrections: corrections, acquisitions: 1,
                 joinsCurrent: false)
         } catch {
             throw .badRequest(error.description)

@@ -4,6 +4,7 @@ import StemwireClient
 import StemwireKernels
 import StemwireSystem
 import StemwireUDF
+import StemwireWire
 
 /// A run on an acquisition server.
 final class RemoteEngine: RunEngine {
@@ -14,6 +15,8 @@ final class RemoteEngine: RunEngine {
     private let joinsCurrent: Bool
     /// Whether the server's detector will be armed by this run.
     private let isActive: Bool
+    /// Asked for the nav shape when the run arms the detector, and the shape was not given in full.
+    private let determineNavShape: (@Sendable (NavShapeQuestion) async -> [Int]?)?
     private let state = Locked(State())
 
     private struct State: Sendable {
@@ -27,8 +30,10 @@ final class RemoteEngine: RunEngine {
     }
 
     init(
-        address: String, requests: [UDFRequest], options: RunOptions, isActive: Bool, joinsCurrent: Bool = false
+        address: String, requests: [UDFRequest], options: RunOptions, isActive: Bool, joinsCurrent: Bool = false,
+        determineNavShape: (@Sendable (NavShapeQuestion) async -> [Int]?)? = nil
     ) {
+        self.determineNavShape = determineNavShape
         self.address = address
         self.requests = requests
         self.options = options
@@ -39,21 +44,10 @@ final class RemoteEngine: RunEngine {
     // MARK: The run
 
     func prepare() async throws(RunError) {
-        guard options.roi == nil else {
-            throw .badRequest("a region of interest cannot be given to a server; run in this process, or leave it out")
-        }
-        guard options.corrections == nil else {
-            throw .badRequest("corrections cannot be given to a server; run in this process, or leave them out")
-        }
         if let request = requests.first(where: { $0.function != nil }) {
             throw .badRequest(
                 "the function \(request.id) cannot be sent to a server; run it in this process, or write a UDF that the "
                     + "server is built with")
-        }
-        if let request = requests.first(where: { !$0.auxiliary.isEmpty }) {
-            throw .badRequest(
-                "the auxiliary data of \(request.id) cannot be sent to a server; run it in this process, or leave them "
-                    + "out")
         }
         state.withLock { $0.began = .now }
         let server = try await RunError.translating {
@@ -74,9 +68,11 @@ final class RemoteEngine: RunEngine {
             }
             let newest = max(status.acquisition.generation, status.previousAcquisition.generation)
             let isRunning = status.hasAcquisition && status.acquisition.endReason.isEmpty
+            let arrays = RunArrays(roi: options.roi?.bitmap, corrections: options.corrections, requests: requests)
             let run = try await server.startRun(
-                requests.map { UDFSelection($0.name, id: $0.id, parameters: $0.parameters.mapValues(\.plainText)) },
-                acquisitions: 1, joinCurrent: joinsCurrent && isRunning)
+                requests.map(UDFSelection.init), acquisitions: 1, joinCurrent: joinsCurrent && isRunning,
+                fromStart: true, arrays: arrays.clientArrays,
+                keepsIsolatedPixels: options.corrections?.keepsIsolatedPixels ?? false)
             state.withLock { state in
                 state.before = joinsCurrent && isRunning ? newest - 1 : newest
                 state.run = run
@@ -86,7 +82,23 @@ final class RemoteEngine: RunEngine {
     }
 
     func changeParameters(_ requests: [UDFRequest], recompute: Bool) async throws(RunError) {
-        throw .badRequest("parameters of a run on a server cannot be changed while it goes on; run in this process")
+        guard
+            let (server, run) = state.withLock({ state in
+                state.server.flatMap { server in state.run.map { (server, $0) } }
+            })
+        else { throw .badRequest("the run has not begun, or is over") }
+        if let request = requests.first(where: { $0.function != nil || !$0.auxiliary.isEmpty }) {
+            throw .badRequest("\(request.id): functions and auxiliary data of a run on a server cannot change")
+        }
+        let requests = requests
+        try await RunError.translating {
+            do throws(ControlFailure) {
+                _ = try await server.changeRun(run, to: requests.map(UDFSelection.init), recompute: recompute)
+            } catch {
+                guard error.code == .notFound else { throw error }
+                throw RunError.badRequest("the run is over, or its acquisition is")
+            }
+        }
     }
 
     func end() async {
@@ -117,7 +129,7 @@ final class RemoteEngine: RunEngine {
                 let error = try await server.listRuns().first { $0.run == run }?.error ?? ""
                 if !error.isEmpty { outcome.udfError = error }
             }
-            return outcome
+            return outcome.made(with: options.corrections)
         }
     }
 
@@ -199,11 +211,27 @@ final class RemoteEngine: RunEngine {
 
     func arm(frames: Int?, trigger: DetectorTrigger?) async throws(RunError) {
         let server = try connected()
-        let complete = options.navShape.flatMap { $0.contains(-1) ? nil : $0.reduce(1, *) }
-        try await RunError.translating { [options] in
+        try await RunError.translating { [options, determineNavShape] in
+            let complete = options.navShape.flatMap { $0.contains(-1) ? nil : $0 }
+            var navShape = options.navShape
+            var frames = frames
+            if let complete {
+                frames = try frames ?? options.frameCount(of: complete)
+            } else if let determineNavShape {
+                if frames == nil { frames = Int(try await server.detectorGet("NUMFRAMESTOACQUIRE")) }
+                if let frames, frames > 0 {
+                    let question = NavShapeQuestion(frameCount: frames, hint: options.navShape)
+                    navShape = await determineNavShape(question) ?? navShape
+                }
+            }
+            let margins = options.margins
             _ = try await server.arm(
-                navShape: options.navShape, frames: frames ?? complete,
-                trigger: trigger.map { $0 == .soft ? .soft : .internal })
+                navShape: navShape, frames: frames, trigger: trigger.map { $0 == .soft ? .soft : .internal },
+                margins: margins == ScanMargins()
+                    ? nil
+                    : FrameMargins(
+                        leadIn: margins.leadIn, flybackPerLine: margins.flybackPerLine, tail: margins.tail),
+                framesPerPartition: options.framesPerPartition)
         }
     }
 
@@ -284,10 +312,26 @@ extension RunError {
     }
 }
 
-extension ParameterValue {
-    /// The value as on the command line.
-    fileprivate var plainText: String {
-        if case .text(let text) = self { text } else { json }
+extension UDFSelection {
+    fileprivate init(_ request: UDFRequest) {
+        self.init(
+            request.name, id: request.id,
+            parameters: request.parameters.mapValues { if case .text(let text) = $0 { text } else { $0.json } })
+    }
+}
+
+extension RunArrays {
+    fileprivate var clientArrays: [RunArray] {
+        zip(headers, payload).map { header, array in
+            RunArray(header: header, bytes: array.withUnsafeBytes { Array($0) })
+        }
+    }
+}
+
+extension RunOptions {
+    /// The frames that a scan of this shape takes.
+    fileprivate func frameCount(of navShape: [Int]) throws -> Int {
+        try ScanGeometry(navShape: NavShape(navShape), margins: margins).totalFrames
     }
 }
 

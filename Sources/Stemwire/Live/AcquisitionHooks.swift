@@ -14,8 +14,8 @@ public struct AcquisitionHooks: Sendable {
 
     /// Asked for the nav shape when the number of frames is known and the shape was not given in full; nil goes on
     /// with the usual rules. All lengths must be at least 1, and their product the number of frames; else the frames are
-    /// given as one line, with a warning in the outcome. The detector waits meanwhile, ten seconds at most. Not with a
-    /// server, which finds the shape itself.
+    /// given as one line, with a warning in the outcome. The detector waits meanwhile, ten seconds at most. With a server,
+    /// asked when the run arms the detector; the number of frames is then what the detector is set to.
     public var onDetermineNavShape: (@Sendable (NavShapeQuestion) async -> [Int]?)?
 
     /// Called last, however the run ended, also when its task was cancelled; the connection to the data is closed then,

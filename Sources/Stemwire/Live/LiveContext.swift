@@ -107,7 +107,7 @@ public struct LiveContext: Sendable {
     ///   - idleLimit: silence after which the acquisition ends.
     ///   - hooks: user code at the turning points.
     /// - Throws: `RunError.badRequest` for what cannot be: placeholders that do not work, frames in memory waited for
-    ///   passively, or settings that are the server's own (margins, partitions, nav shape hook, passive nav shape).
+    ///   passively, or nav shape, margins, partitions or nav shape hook for a passive acquisition of a server.
     public func makeAcquisition(
         _ connection: DetectorConnection, mode: Acquisition.Mode = .active, navShape: [Int]? = nil,
         margins: ScanMargins = ScanMargins(), framesPerPartition: Int? = nil, trigger: DetectorTrigger = .soft,
@@ -173,13 +173,14 @@ public struct LiveContext: Sendable {
             }
         case .local: break
         case .server:
-            guard margins == ScanMargins(), framesPerPartition == nil, hooks.onDetermineNavShape == nil else {
+            guard
+                mode == .active
+                    || navShape == nil && margins == ScanMargins() && framesPerPartition == nil
+                        && hooks.onDetermineNavShape == nil
+            else {
                 throw .badRequest(
-                    "margins, frames per partition and the nav shape of unknown scans are the server's own settings")
-            }
-            guard mode == .active || navShape == nil else {
-                throw .badRequest(
-                    "a passive acquisition of a server has the nav shape that the server finds; it cannot be given")
+                    "who arms the detector of a server says what the scan is like: a passive acquisition has the nav "
+                        + "shape, margins and partitions that the server finds")
             }
         }
         return Acquisition(
@@ -205,8 +206,8 @@ public struct LiveContext: Sendable {
     /// - Parameters:
     ///   - udfs: computed together in one pass over the frames. Their ids must differ.
     ///   - acquisition: live or recorded.
-    ///   - roi: the scan positions to work on (flat, slow axis first); nil for all. Not on a server.
-    ///   - corrections: what is done to every frame before any UDF sees it; nil for nothing. Not on a server.
+    ///   - roi: the scan positions to work on (flat, slow axis first); nil for all.
+    ///   - corrections: what is done to every frame before any UDF sees it; nil for nothing, or for the server's own.
     ///   - timeout: how long all of it may take; what had come by then is in `RunError.timedOut`.
     ///   - plots: shown about ten times a second, and once more at the end.
     ///   - progress: called about ten times a second, on a thread of the run.
@@ -252,8 +253,8 @@ public struct LiveContext: Sendable {
     ///   - udfs: computed together in one pass over the frames.
     ///   - acquisition: live or recorded.
     ///   - maximumRate: updates a second, at most; above 0.
-    ///   - roi: the scan positions to work on (flat, slow axis first); nil for all. Not on a server.
-    ///   - corrections: what is done to every frame before any UDF sees it; nil for nothing. Not on a server.
+    ///   - roi: the scan positions to work on (flat, slow axis first); nil for all.
+    ///   - corrections: what is done to every frame before any UDF sees it; nil for nothing, or for the server's own.
     ///   - timeout: how long all of it may take.
     public func updates(
         _ udfs: [UDFRequest], on acquisition: Acquisition, maximumRate: Double = 10, roi: PositionSet? = nil,
@@ -304,7 +305,7 @@ public struct LiveContext: Sendable {
             }
             return RemoteEngine(
                 address: address, requests: udfs, options: options, isActive: acquisition.mode == .active,
-                joinsCurrent: joins)
+                joinsCurrent: joins, determineNavShape: acquisition.hooks.onDetermineNavShape)
         case .local(let source):
             let source = acquisition.resolved(source)
             let hook = acquisition.hooks.blockingNavShape
@@ -329,8 +330,8 @@ public struct LiveContext: Sendable {
     /// Waits until an acquisition of a passive connection has begun: its first frame has come.
     ///
     /// Here, it is held until the next `run` on the same `acquisition` takes it, so that no frame is lost meanwhile; the
-    /// next call of this method lets it go and waits for another one. A server does not wait: the run joins the
-    /// acquisition, and what came before is missing in its results.
+    /// next call of this method lets it go and waits for another one. A server goes on: the run joins the acquisition,
+    /// and works on what came before too, as far as the server still has the frames (`stemwire serve --spool`).
     ///
     /// - Parameters:
     ///   - acquisition: a passive one.

@@ -18,9 +18,15 @@ public struct RunUpdates: AsyncSequence, Sendable {
         let control = control
         stream = AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
             let task = Task {
-                defer { control.engine.value = nil }
+                let result: Result<RunOutcome, any Error>
                 do {
-                    let outcome = try await run(control) { continuation.yield($0) }
+                    result = .success(try await run(control) { continuation.yield($0) })
+                } catch {
+                    result = .failure(error)
+                }
+                control.engine.value = nil
+                do {
+                    let outcome = try result.get()
                     continuation.yield(RunUpdate(outcome))
                     continuation.finish()
                 } catch {
@@ -49,7 +55,7 @@ public struct RunUpdates: AsyncSequence, Sendable {
     ///   - recompute: whether frames that were worked on before are worked on again, as far as they are kept: see
     ///     `RunOptions.retainedBytes`.
     /// - Throws: `RunError.badRequest` when the run has no such UDF, cannot have these parameters, has not begun or is
-    ///   over. Not on a server.
+    ///   over.
     public func changeParameters(_ udfs: [UDFRequest], recompute: Bool = false) async throws(RunError) {
         guard let engine = control.engine.value else { throw .badRequest("the run has not begun, or is over") }
         try await engine.changeParameters(udfs, recompute: recompute)

@@ -9,8 +9,8 @@ public struct NavShapeResolver: Sendable {
 
     /// The shape asked for, slow axis first; up to two lengths may be −1.
     public var shape: [Int]?
-    /// Asked at each start for a shape that goes before `shape`, such as one asked for with the last arming.
-    public var requestedShape: (@Sendable () -> [Int]?)?
+    /// Asked at each start for what goes before these settings, such as what came with the last arming.
+    public var requested: (@Sendable () -> RequestedScan?)?
     public var hook: Hook?
     public var margins: ScanMargins
     /// Frames in each acquisition cut from an endless stream without a nav shape.
@@ -40,8 +40,17 @@ public struct NavShapeResolver: Sendable {
     public func resolve(
         frameCount: Int?, framesPerTrigger: Int? = nil, scanX: Int? = nil, scanY: Int? = nil
     ) throws(NavShapeError) -> ResolvedScan {
+        if let requested, let scan = requested() {
+            var resolver = self
+            resolver.requested = nil
+            resolver.shape = scan.shape ?? shape
+            resolver.margins = scan.margins ?? margins
+            var resolved = try resolver.resolve(
+                frameCount: frameCount, framesPerTrigger: framesPerTrigger, scanX: scanX, scanY: scanY)
+            resolved.framesPerPartition = scan.framesPerPartition
+            return resolved
+        }
         let frames = frameCount ?? 0
-        let shape = requestedShape?() ?? shape
         if let shape { try Self.check(shape) }
         if let shape, !shape.contains(-1) {
             return try complete(shape, frames: frames, rule: .argument)
@@ -258,6 +267,8 @@ public struct ResolvedScan: Sendable, Hashable {
     public let frameCount: Int?
     /// What does not fit, in words.
     public let warnings: [String]
+    /// Scan positions in a partition, if that was asked for.
+    public var framesPerPartition: Int?
 
     public init(geometry: ScanGeometry, rule: Rule, frameCount: Int?, warnings: [String] = []) {
         self.geometry = geometry

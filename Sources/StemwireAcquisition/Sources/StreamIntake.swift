@@ -370,7 +370,9 @@ final class StreamIntake {
         id = .random()
         generation = start.generation
         dataOffset = start.format.dataOffset
-        partitionLength = configuration.partitionLength(start.scan.geometry.navShape)
+        partitionLength =
+            start.scan.framesPerPartition.map { max(1, $0) }
+            ?? configuration.partitionLength(start.scan.geometry.navShape)
         let description = AcquisitionDescription(
             id: id, generation: start.generation, scan: start.scan, format: start.format,
             framesPerPartition: partitionLength, header: start.header, firstSequenceNumber: start.firstSequenceNumber,

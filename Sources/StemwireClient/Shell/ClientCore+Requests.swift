@@ -14,7 +14,8 @@ public struct ControlReply: Sendable {
 
 /// A request that waits for its reply.
 struct PendingRequest {
-    let body: [UInt8]
+    /// The request, and the arrays that go with it.
+    let parts: [[UInt8]]
     /// Whether doing it twice does no harm.
     let isRepeatable: Bool
     let isGreeting: Bool
@@ -24,13 +25,15 @@ struct PendingRequest {
 
 extension ClientCore {
     /// Asks the server and waits for its reply, the deadline or the task's end.
-    func request(_ request: WireRequest, deadline: Duration) async -> Result<ControlReply, ControlFailure> {
+    func request(
+        _ request: WireRequest, payload: [[UInt8]], deadline: Duration
+    ) async -> Result<ControlReply, ControlFailure> {
         var request = request
         if request.id.isEmpty { request.id = AcquisitionUUID.random().description }
         let id = request.id
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                begin(request, deadline: deadline) { continuation.resume(returning: $0) }
+                begin(request, payload: payload, deadline: deadline) { continuation.resume(returning: $0) }
             }
         } onCancel: {
             submit { $0.giveUp(id, ControlFailure(.cancelled, "the task that asked was cancelled")) }
@@ -39,7 +42,7 @@ extension ClientCore {
 
     /// Sends a request as soon as the server was greeted.
     func begin(
-        _ request: WireRequest, deadline: Duration, isGreeting: Bool = false,
+        _ request: WireRequest, payload: [[UInt8]] = [], deadline: Duration, isGreeting: Bool = false,
         completion: @escaping (Result<ControlReply, ControlFailure>) -> Void
     ) {
         guard !isClosed else { return completion(.failure(ControlFailure(.closed, "the connection was closed"))) }
@@ -63,15 +66,15 @@ extension ClientCore {
         }
         requests.add(request.id, deadline: .now + deadline)
         pending[request.id] = PendingRequest(
-            body: body, isRepeatable: request.isRepeatable, isGreeting: isGreeting, completion: completion)
+            parts: [body] + payload, isRepeatable: request.isRepeatable, isGreeting: isGreeting, completion: completion)
         if isReady || isGreeting { send(request.id) }
         requestAlarm?.set(requests.nextDeadline)
     }
 
     private func send(_ id: String) {
-        guard let body = pending[id]?.body else { return }
+        guard let parts = pending[id]?.parts else { return }
         pending[id]?.wasSent = true
-        control?.send([body])
+        control?.send(parts)
     }
 
     private func resolve(_ id: String, _ result: Result<ControlReply, ControlFailure>) {

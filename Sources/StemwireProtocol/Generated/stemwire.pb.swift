@@ -1618,6 +1618,38 @@ public nonisolated struct WireArmRequest: Sendable {
   /// soft sets TRIGGERSTART to 5, internal to 0; empty leaves it.
   public var trigger: String = String()
 
+  /// Override the server's settings for this acquisition.
+  public var margins: WireScanMargins {
+    get {_margins ?? WireScanMargins()}
+    set {_margins = newValue}
+  }
+  /// Returns true if `margins` has been explicitly set.
+  public var hasMargins: Bool {self._margins != nil}
+  /// Clears the value of `margins`. Subsequent reads from it will return its default value.
+  public mutating func clearMargins() {self._margins = nil}
+
+  /// Scan positions in a partition; 0: as the server is set.
+  public var framesPerPartition: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _margins: WireScanMargins? = nil
+}
+
+/// Frames that are no scan positions: before the first, after each line, after the last line.
+public nonisolated struct WireScanMargins: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var leadIn: UInt32 = 0
+
+  public var flybackPerLine: UInt32 = 0
+
+  public var tail: UInt32 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1685,11 +1717,14 @@ public nonisolated struct WireStartRunRequest: Sendable {
   /// Take part in the acquisition that is running, from now on.
   public var joinCurrent: Bool = false
 
-  /// What the request's payload parts are: region of interest, corrections, auxiliary data.
+  /// What the request's payload parts are: region of interest, corrections (in place of the server's own), auxiliary data.
   public var arrays: [WireArrayHeader] = []
 
   /// With join_current: also the frames that came before, as far as the server still has them.
   public var fromStart: Bool = false
+
+  /// Of the corrections: an excluded pixel without a good neighbour keeps its value, where it would be an error else.
+  public var keepsIsolatedPixels: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -5701,7 +5736,7 @@ nonisolated extension WireDetectorReply: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ArmRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}nav_shape\0\u{1}frames\0\u{1}trigger\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}nav_shape\0\u{1}frames\0\u{1}trigger\0\u{1}margins\0\u{3}frames_per_partition\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5712,12 +5747,18 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 1: try { try decoder.decodeRepeatedInt32Field(value: &self.navShape) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.frames) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.trigger) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._margins) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.framesPerPartition) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.navShape.isEmpty {
       try visitor.visitPackedInt32Field(value: self.navShape, fieldNumber: 1)
     }
@@ -5727,6 +5768,12 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.trigger.isEmpty {
       try visitor.visitSingularStringField(value: self.trigger, fieldNumber: 3)
     }
+    try { if let v = self._margins {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    if self.framesPerPartition != 0 {
+      try visitor.visitSingularUInt32Field(value: self.framesPerPartition, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5734,6 +5781,48 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.navShape != rhs.navShape {return false}
     if lhs.frames != rhs.frames {return false}
     if lhs.trigger != rhs.trigger {return false}
+    if lhs._margins != rhs._margins {return false}
+    if lhs.framesPerPartition != rhs.framesPerPartition {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireScanMargins: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ScanMargins"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}lead_in\0\u{3}flyback_per_line\0\u{1}tail\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.leadIn) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.flybackPerLine) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.tail) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.leadIn != 0 {
+      try visitor.visitSingularUInt32Field(value: self.leadIn, fieldNumber: 1)
+    }
+    if self.flybackPerLine != 0 {
+      try visitor.visitSingularUInt32Field(value: self.flybackPerLine, fieldNumber: 2)
+    }
+    if self.tail != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tail, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireScanMargins, rhs: WireScanMargins) -> Bool {
+    if lhs.leadIn != rhs.leadIn {return false}
+    if lhs.flybackPerLine != rhs.flybackPerLine {return false}
+    if lhs.tail != rhs.tail {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5833,7 +5922,7 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WireStartRunRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".StartRunRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}udfs\0\u{1}acquisitions\0\u{3}join_current\0\u{1}arrays\0\u{3}from_start\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}udfs\0\u{1}acquisitions\0\u{3}join_current\0\u{1}arrays\0\u{3}from_start\0\u{3}keeps_isolated_pixels\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5847,6 +5936,7 @@ nonisolated extension WireStartRunRequest: SwiftProtobuf.Message, SwiftProtobuf.
       case 4: try { try decoder.decodeSingularBoolField(value: &self.joinCurrent) }()
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.arrays) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.fromStart) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.keepsIsolatedPixels) }()
       default: break
       }
     }
@@ -5871,6 +5961,9 @@ nonisolated extension WireStartRunRequest: SwiftProtobuf.Message, SwiftProtobuf.
     if self.fromStart != false {
       try visitor.visitSingularBoolField(value: self.fromStart, fieldNumber: 6)
     }
+    if self.keepsIsolatedPixels != false {
+      try visitor.visitSingularBoolField(value: self.keepsIsolatedPixels, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5881,6 +5974,7 @@ nonisolated extension WireStartRunRequest: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.joinCurrent != rhs.joinCurrent {return false}
     if lhs.arrays != rhs.arrays {return false}
     if lhs.fromStart != rhs.fromStart {return false}
+    if lhs.keepsIsolatedPixels != rhs.keepsIsolatedPixels {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

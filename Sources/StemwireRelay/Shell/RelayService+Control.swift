@@ -12,7 +12,9 @@ extension RelayService: ControlHandling {
     /// How much longer than the viewer the relay waits for the server's own word that it took too long.
     private static let grace = Duration.milliseconds(200)
 
-    func answer(_ request: WireRequest, deadline: ContinuousClock.Instant) async -> ControlAnswer {
+    func answer(
+        _ request: WireRequest, payload: [ReceivedPart], deadline: ContinuousClock.Instant
+    ) async -> ControlAnswer {
         guard ProtocolVersion.agreed(minimum: request.version, maximum: request.version) != nil else {
             return .failure(
                 .unsupportedVersion,
@@ -28,7 +30,7 @@ extension RelayService: ControlHandling {
         case .listRuns: answer = await told { $0.runList.runs = $1.runs }
         case .snapshot(let wanted): answer = await snapshot(wanted, deadline)
         case .startRun, .changeRun, .stopRun, .detector, .arm, .trigger, .stop, .abort:
-            return await forward(request, deadline)
+            return await forward(request, payload, deadline)
         case nil:
             answer = .failure(.unknownRequest, "the request has no kind, or one that this relay does not know")
         }
@@ -103,7 +105,9 @@ extension RelayService: ControlHandling {
     // MARK: The server's business
 
     /// Has the server do it, under the id that the viewer chose, so that it is done once whoever repeats it.
-    private func forward(_ request: WireRequest, _ deadline: ContinuousClock.Instant) async -> ControlAnswer {
+    private func forward(
+        _ request: WireRequest, _ payload: [ReceivedPart], _ deadline: ContinuousClock.Instant
+    ) async -> ControlAnswer {
         guard let connection, !isLost else {
             return .failure(
                 .detectorUnreachable,
@@ -114,7 +118,8 @@ extension RelayService: ControlHandling {
         if !request.changesSomething { request.id = "" }
         defer { outdateStatus() }
         do throws(ControlFailure) {
-            let reply = try await connection.request(request, deadline: max(.zero, deadline - .now) + Self.grace)
+            let reply = try await connection.request(
+                request, payload: payload.map(\.bytes), deadline: max(.zero, deadline - .now) + Self.grace)
             return ControlAnswer(reply: reply.wire, payloads: reply.payloads.map { .part($0) })
         } catch {
             return Self.answer(error)

@@ -3,7 +3,9 @@ import StemwireKernels
 import StemwireProtocol
 import StemwireSystem
 import StemwireUDF
+import StemwireWire
 import Synchronization
+import ZeroMQ
 
 /// Does what control requests ask: looks things up, passes commands to the detector, starts and stops runs.
 final class ControlOperations: ControlHandling {
@@ -12,7 +14,7 @@ final class ControlOperations: ControlHandling {
     private let table: RunTable
     private let receiver: MerlinReceiver
     private let detector: DetectorControl
-    private let shape: RequestedShape
+    private let scan: ScanOfArming
     private let status: StatusReport
     private let livePort: Int
     private let workPort: Int
@@ -21,28 +23,32 @@ final class ControlOperations: ControlHandling {
 
     init(
         configuration: ServerConfiguration, session: [UInt8], table: RunTable, receiver: MerlinReceiver,
-        detector: DetectorControl, shape: RequestedShape, status: StatusReport, livePort: Int, workPort: Int
+        detector: DetectorControl, scan: ScanOfArming, status: StatusReport, livePort: Int, workPort: Int
     ) {
         self.configuration = configuration
         self.session = session
         self.table = table
         self.receiver = receiver
         self.detector = detector
-        self.shape = shape
+        self.scan = scan
         self.status = status
         self.livePort = livePort
         self.workPort = workPort
     }
 
-    func answer(_ request: WireRequest, deadline: ContinuousClock.Instant) async -> ControlAnswer {
+    func answer(
+        _ request: WireRequest, payload: [ReceivedPart], deadline: ContinuousClock.Instant
+    ) async -> ControlAnswer {
         let before = status.state
-        var answer = await perform(request, deadline: deadline)
+        var answer = await perform(request, payload, deadline)
         answer.reply.stateBefore = before
         answer.reply.stateAfter = status.state
         return answer
     }
 
-    private func perform(_ request: WireRequest, deadline: ContinuousClock.Instant) async -> ControlAnswer {
+    private func perform(
+        _ request: WireRequest, _ payload: [ReceivedPart], _ deadline: ContinuousClock.Instant
+    ) async -> ControlAnswer {
         guard ProtocolVersion.agreed(minimum: request.version, maximum: request.version) != nil else {
             return .failure(
                 .unsupportedVersion,
@@ -62,7 +68,7 @@ final class ControlOperations: ControlHandling {
         case .snapshot(let wanted):
             return snapshot(wanted)
         case .startRun(let run):
-            return start(run)
+            return start(run, payload)
         case .changeRun(let wanted):
             do throws(RunTableError) {
                 try table.change(
@@ -166,7 +172,7 @@ final class ControlOperations: ControlHandling {
 
     // MARK: Runs
 
-    private func start(_ run: WireStartRunRequest) -> ControlAnswer {
+    private func start(_ run: WireStartRunRequest, _ payload: [ReceivedPart]) -> ControlAnswer {
         let name = run.run.isEmpty ? "run-\(AcquisitionID.random().description.prefix(8))" : run.run
         guard Topic.isValidSegment(name) else {
             return .failure(.invalidArgument, "a run's name may have letters, digits, '.', '_' and '-' only")
@@ -174,17 +180,23 @@ final class ControlOperations: ControlHandling {
         guard (1...WireLimits.udfsPerRun).contains(run.udfs.count) else {
             return .failure(.invalidArgument, "\(run.udfs.count) UDFs; a run has 1 to \(WireLimits.udfsPerRun)")
         }
-        let requests = run.udfs.map { UDFRequest($0) }
+        var requests = run.udfs.map { UDFRequest($0) }
         if let bad = requests.first(where: { !Topic.isValidSegment($0.id) }) {
             return .failure(.invalidArgument, "the id \"\(bad.id)\" may have letters, digits, '.', '_' and '-' only")
         }
-        guard run.arrays.isEmpty else {
-            return .failure(
-                .invalidArgument, "this server takes no arrays with a run; corrections are given to `stemwire serve`")
+        let arrays: ReceivedRunArrays
+        do {
+            arrays = try ReceivedRunArrays(ReceivedArrays(run.arrays, parts: payload), requests: &requests)
+        } catch {
+            return .failure(.invalidArgument, "\(error)")
         }
+        var corrections = arrays.corrections
+        corrections.keepsIsolatedPixels = run.keepsIsolatedPixels
         do throws(RunTableError) {
             try table.start(
-                name: name, requests: requests, corrections: configuration.corrections,
+                name: name, requests: requests,
+                roi: arrays.roi.map(Self.selection),
+                corrections: corrections.isEmpty ? configuration.corrections : corrections,
                 acquisitions: run.acquisitions == 0 ? nil : Int(run.acquisitions),
                 joinsCurrent: run.joinCurrent, fromStart: run.fromStart)
         } catch {
@@ -194,6 +206,12 @@ final class ControlOperations: ControlHandling {
         var reply = WireReply()
         reply.runStarted.run = name
         return ControlAnswer(reply: reply)
+    }
+
+    /// The scan positions of a bitmap, for any number of positions; one that does not fit is told so when the run is
+    /// planned.
+    private static func selection(_ bitmap: [UInt8]) -> @Sendable (_ positions: Int) -> PositionSet {
+        { PositionSet(bitmap: bitmap, size: $0) ?? PositionSet(size: bitmap.count * 8) }
     }
 
     // MARK: The detector
@@ -231,7 +249,8 @@ final class ControlOperations: ControlHandling {
         let wantedShape = arm.navShape.map { Int($0) }
         if !wantedShape.isEmpty {
             do throws(NavShapeError) {
-                _ = try NavShapeResolver(shape: wantedShape).resolve(
+                let margins = arm.hasMargins ? ScanMargins(arm.margins) : configuration.margins
+                _ = try NavShapeResolver(shape: wantedShape, margins: margins).resolve(
                     frameCount: arm.frames == 0 ? nil : Int(clamping: arm.frames))
             } catch {
                 return .failure(.invalidArgument, error.description)
@@ -241,20 +260,21 @@ final class ControlOperations: ControlHandling {
         guard trigger != nil || arm.trigger.isEmpty else {
             return .failure(.invalidArgument, "the trigger \"\(arm.trigger)\" is not known; soft, internal or nothing")
         }
-        let (receiver, shape, status) = (receiver, shape, status)
+        let (receiver, scan, status) = (receiver, scan, status)
+        let wanted = RequestedScan(arm)
         do throws(DetectorFailure) {
             try await detector.perform(by: deadline) { control, timeLeft in
                 try control.arm(
                     frames: arm.frames == 0 ? nil : Int(clamping: arm.frames), trigger: trigger,
                     beforeStart: {
-                        shape.request(wantedShape.isEmpty ? nil : wantedShape)
+                        scan.request(wanted)
                         receiver.willArm()
                         status.armed()
                     }, timeLeft: timeLeft)
             }
         } catch {
             // Where only the answer did not come, the detector may be armed all the same.
-            if error.code == .detectorRefused { shape.withdraw() }
+            if error.code == .detectorRefused { scan.withdraw() }
             // Who is armed already refuses to be armed again, and stays armed.
             if before != "armed" { status.disarmed() }
             return error.answer
@@ -285,5 +305,20 @@ final class ControlOperations: ControlHandling {
         done.framesPlaced = UInt64(receiver.counters.positionsPlaced)
         done.generation = receiver.counters.generation
         return done
+    }
+}
+
+extension RequestedScan {
+    fileprivate init(_ arm: WireArmRequest) {
+        self.init(
+            shape: arm.navShape.isEmpty ? nil : arm.navShape.map { Int($0) },
+            margins: arm.hasMargins ? ScanMargins(arm.margins) : nil,
+            framesPerPartition: arm.framesPerPartition == 0 ? nil : Int(arm.framesPerPartition))
+    }
+}
+
+extension ScanMargins {
+    fileprivate init(_ wire: WireScanMargins) {
+        self.init(leadIn: Int(wire.leadIn), flybackPerLine: Int(wire.flybackPerLine), tail: Int(wire.tail))
     }
 }

@@ -8,9 +8,13 @@ import ZeroMQ
 package protocol ControlHandling: Sendable {
     /// Does what `request` asks. Never throws: a refusal is a reply with a failure.
     ///
+    /// - Parameter payload: the parts behind the request: arrays of a run, nothing else.
+    ///
     /// May take as long as the request's deadline; runs wherever the implementation wants, but must not block the
     /// caller's thread.
-    func answer(_ request: WireRequest, deadline: ContinuousClock.Instant) async -> ControlAnswer
+    func answer(
+        _ request: WireRequest, payload: [ReceivedPart], deadline: ContinuousClock.Instant
+    ) async -> ControlAnswer
 }
 
 /// A reply with its payload parts.
@@ -91,7 +95,8 @@ package actor ControlService {
         self.handler = handler
         self.session = session
         // What is a little too large is refused by an answer; libzmq would cut the peer off without a word.
-        var options = SocketOptions.forPeers(queue: 64, largestMessage: 4 * WireLimits.controlRequestBytes)
+        var options = SocketOptions.forPeers(
+            queue: 64, largestMessage: WireLimits.controlArrayBytes + WireLimits.controlRequestBytes)
         options.routerMandatory = true
         socket = try Socket(.router, in: context, options: options)
     }
@@ -113,7 +118,7 @@ package actor ControlService {
     private func receive() {
         for _ in 0..<64 {
             do throws(ZMQError) {
-                guard let parts = try socket.tryReceive(limit: 8) else { return }
+                guard let parts = try socket.tryReceive(limit: WireLimits.controlArrays + 4) else { return }
                 take(parts)
             } catch {
                 guard error.code == .tooManyParts else { return }
@@ -125,11 +130,11 @@ package actor ControlService {
     private func take(_ parts: [ReceivedPart]) {
         let hasDelimiter = parts.count > 1 && parts[1].count == 0
         let body = parts.dropFirst(hasDelimiter ? 2 : 1)
-        guard let routingID = parts.first, body.count == 1, let bytes = body.first?.bytes else {
+        guard let routingID = parts.first, let bytes = body.first?.bytes else {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
             if let routingID = parts.first {
                 let address = ReturnAddress(routingID: routingID, hasDelimiter: hasDelimiter, encoding: .protobuf)
-                send(.failure(.malformed, "a request is one part; \(body.count) came"), to: address)
+                send(.failure(.malformed, "a request has a part; none came"), to: address)
             }
             return
         }
@@ -137,17 +142,23 @@ package actor ControlService {
             routingID: routingID, hasDelimiter: hasDelimiter, encoding: ControlEncoding(sniffing: bytes))
         do throws(ControlCodingError) {
             let (request, _) = try ControlCoding.decode(WireRequest.self, from: bytes)
-            begin(request, from: address)
+            begin(request, payload: Array(body.dropFirst()), from: address)
         } catch {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
             send(.failure(.malformed, error.description), to: address)
         }
     }
 
-    private func begin(_ request: WireRequest, from address: ReturnAddress) {
+    private func begin(_ request: WireRequest, payload: [ReceivedPart], from address: ReturnAddress) {
         guard request.id.utf8.count <= WireLimits.identifierBytes else {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
             return send(.failure(.malformed, "the id is longer than \(WireLimits.identifierBytes) bytes"), to: address)
+        }
+        if let fault = Self.fault(of: payload, request) {
+            counters.malformed.wrappingAdd(1, ordering: .relaxed)
+            var answer = ControlAnswer.failure(.malformed, fault)
+            answer.reply.id = request.id
+            return send(answer, to: address)
         }
         let peer = address.routingID.bytes
         guard outstanding < Self.maximumOutstanding, outstandingOfPeer[peer, default: 0] < Self.maximumOfPeer else {
@@ -169,7 +180,7 @@ package actor ControlService {
         let asked = Duration.milliseconds(Int(request.deadlineMs))
         let deadline = ContinuousClock.now + (asked > .zero ? min(asked, Self.longestDeadline) : Self.defaultDeadline)
         Task { [self] in
-            var answer = await handler.answer(request, deadline: deadline)
+            var answer = await handler.answer(request, payload: payload, deadline: deadline)
             answer.reply.id = request.id
             outstanding -= 1
             let left = outstandingOfPeer[peer, default: 1] - 1
@@ -177,6 +188,22 @@ package actor ControlService {
             let waiting = isRemembered ? cache.finish(id: request.id, with: answer) : [address]
             for address in waiting { send(answer, to: address) }
         }
+    }
+
+    /// What is wrong with the parts behind a request.
+    private static func fault(of payload: [ReceivedPart], _ request: WireRequest) -> String? {
+        guard !payload.isEmpty else { return nil }
+        guard case .startRun = request.kind else {
+            return "a request is one part; \(payload.count + 1) came, and only a run takes arrays"
+        }
+        guard payload.count <= WireLimits.controlArrays else {
+            return "\(payload.count) arrays; a run takes \(WireLimits.controlArrays) at most"
+        }
+        let bytes = payload.reduce(0) { $0 + $1.count }
+        guard bytes <= WireLimits.controlArraysBytes else {
+            return "\(bytes) bytes of arrays; a run takes \(WireLimits.controlArraysBytes) at most"
+        }
+        return nil
     }
 
     private func send(_ answer: ControlAnswer, to address: ReturnAddress) {

@@ -1,6 +1,7 @@
 import StemwireAcquisition
 import StemwireProtocol
 import StemwireSystem
+import StemwireWire
 import Synchronization
 
 /// Gathers the server's status from its parts. Any thread.

@@ -1,6 +1,7 @@
 import StemwireAcquisition
 import StemwireProtocol
 import StemwireUDF
+import StemwireWire
 import ZeroMQ
 
 /// Which channels have changed since they were published last, and in which order they are to be sent.

@@ -1,6 +1,7 @@
 import StemwireKernels
 import StemwireProtocol
 import StemwireUDF
+import StemwireWire
 
 /// What a run's results are made of, and by whom.
 struct RunManifest: Sendable {

@@ -11,8 +11,8 @@ package final class RunTable: Sendable {
     package struct Registered: Sendable {
         package let name: String
         package fileprivate(set) var requests: [UDFRequest]
-        /// The scan positions to work on; nil for all.
-        package let roi: PositionSet?
+        /// Tells the scan positions to work on, asked with their number in an acquisition; nil for all.
+        package let roi: (@Sendable (_ positions: Int) -> PositionSet)?
         /// What is done to every frame before any UDF sees it; nil for nothing.
         package var corrections: Corrections?
         /// Whether the run is to have the frames that came before it too, as far as they are kept.
@@ -68,7 +68,8 @@ package final class RunTable: Sendable {
     ///
     /// - Throws: `RunTableError` when it could not be run on any acquisition, or the name is taken.
     package func start(
-        name: String, requests: [UDFRequest], roi: PositionSet? = nil, corrections: Corrections? = nil,
+        name: String, requests: [UDFRequest], roi: (@Sendable (_ positions: Int) -> PositionSet)? = nil,
+        corrections: Corrections? = nil,
         acquisitions: Int?, joinsCurrent: Bool, fromStart: Bool = false
     ) throws(RunTableError) {
         let current = joinsCurrent ? state.withLock { $0.acquisitions.last } : nil
@@ -133,7 +134,8 @@ package final class RunTable: Sendable {
 
     private func activeRun(_ run: Registered, _ meta: UDFMeta) -> ActiveRun {
         ActiveRun(
-            name: run.name, requests: run.requests, registry: registry, meta: meta, roi: run.roi,
+            name: run.name, requests: run.requests, registry: registry, meta: meta,
+            roi: run.roi?(meta.positionCount),
             corrections: run.corrections,
             isForeign: run.requests.contains { $0.function == nil && registry[$0.name] == nil },
             joinsFromStart: run.joinsFromStart, onFirstResult: onChange)

@@ -2,7 +2,7 @@ import MerlinProtocol
 import StemwireAcquisition
 import StemwireKernels
 import StemwireProtocol
-import StemwireUDF
+import StemwireWire
 
 // What the rooms below know, in the words of the wire.
 
@@ -19,14 +19,6 @@ extension WireFrameFormat {
         payloadBytes = UInt64(format.payloadBytes)
         sigShape = [UInt32(format.sigShape.height), UInt32(format.sigShape.width)]
         dtype = DType(format.decodedPixel).rawValue
-    }
-}
-
-extension WirePositionRange {
-    init(_ range: Range<Int>) {
-        self.init()
-        first = UInt64(range.lowerBound)
-        count = UInt64(range.count)
     }
 }
 
@@ -74,24 +66,4 @@ extension WireStart {
 extension NavShape {
     /// Axis lengths as the wire has them, slow axis first.
     var wire: [UInt32] { dimensions.map { UInt32(clamping: $0) } }
-}
-
-extension WireUdfRequest {
-    init(_ request: UDFRequest) {
-        self.init()
-        id = request.id
-        name = request.name
-        parameters = request.parameters.mapValues { value in
-            if case .text(let text) = value { text } else { value.json }
-        }
-    }
-}
-
-extension UDFRequest {
-    /// The request as it came over the wire; ids and values are checked when the run is planned.
-    init(_ request: WireUdfRequest) {
-        self.init(
-            id: request.id.isEmpty ? nil : request.id, name: request.name,
-            parameters: request.parameters.mapValues { .text($0) })
-    }
 }

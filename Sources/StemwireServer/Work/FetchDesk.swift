@@ -1,5 +1,6 @@
 import StemwireAcquisition
 import StemwireProtocol
+import StemwireWire
 import ZeroMQ
 
 /// Answers FETCH: frames that the server still holds, as fast as each client gives credit. Reactor's thread only.

@@ -2,6 +2,7 @@ import StemwireKernels
 import StemwireProtocol
 import StemwireSystem
 import StemwireUDF
+import StemwireWire
 import ZeroMQ
 
 /// One thing that only a worker can do with merged buffers. The thread that wants it waits; the desk has it done.
@@ -53,7 +54,7 @@ struct ForeignPlanWork: ForeignWork {
     let cancel: @Sendable (ForeignTask) -> Void
 
     func merge(_ udf: String, left: [ResultArray], right: [ResultArray]) throws(UDFError) -> [ResultArray] {
-        let arrays = (left + right).map { (WireArrayHeader($0, purpose: "buffer", udf: udf), $0) }
+        let arrays = (left + right).map { (WireArrayHeader($0, purpose: .buffer, udf: udf), $0) }
         let task = ForeignTask(plan: plan, udf: udf, kind: "merge", arrays)
         let (message, parts) = try perform(task)
         guard message.arrays.count == parts.count else { throw task.fault("\(parts.count) arrays came") }
@@ -68,8 +69,8 @@ struct ForeignPlanWork: ForeignWork {
         let bitmap = processed.bitmap
         let positions = ResultArray(bitmap, shape: [bitmap.count])
         let arrays =
-            [(WireArrayHeader(positions, purpose: "roi", udf: udf), positions)]
-            + merged.map { (WireArrayHeader($0, purpose: "buffer", udf: udf), $0) }
+            [(WireArrayHeader(positions, purpose: .roi, udf: udf), positions)]
+            + merged.map { (WireArrayHeader($0, purpose: .buffer, udf: udf), $0) }
         let task = ForeignTask(plan: plan, udf: udf, kind: "results", arrays)
         let (message, parts) = try perform(task)
         guard message.arrays.count == parts.count else { throw task.fault("\(parts.count) arrays came") }

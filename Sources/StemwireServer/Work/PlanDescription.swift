@@ -2,6 +2,7 @@ import StemwireAcquisition
 import StemwireKernels
 import StemwireProtocol
 import StemwireUDF
+import StemwireWire
 
 /// A plan as a worker is told of it.
 struct PlanMessage {
@@ -21,27 +22,10 @@ struct PlanMessage {
         wire.start = WireStart(description)
         wire.udfs = requests.map { WireUdfRequest($0) }
         wire.parameterGeneration = generation
-        var payload: [ResultArray] = []
-        func add(_ array: ResultArray, purpose: String, udf: String = "", name: String = "") {
-            wire.arrays.append(WireArrayHeader(array, purpose: purpose, udf: udf, name: name))
-            payload.append(array)
-        }
-        if let roi {
-            let bitmap = roi.bitmap
-            add(ResultArray(bitmap, shape: [bitmap.count]), purpose: "roi")
-        }
-        if let corrections, !corrections.isEmpty {
-            if let dark = corrections.dark { add(dark, purpose: "dark") }
-            if let gain = corrections.gain { add(gain, purpose: "gain") }
-            if let excluded = corrections.excluded { add(excluded.array, purpose: "excluded") }
-            wire.keepsIsolatedPixels = corrections.keepsIsolatedPixels
-        }
-        for request in requests {
-            for (name, array) in request.auxiliary.sorted(by: { $0.key < $1.key }) {
-                add(array, purpose: "auxiliary", udf: request.id, name: name)
-            }
-        }
-        return (wire, payload)
+        let arrays = RunArrays(roi: roi?.bitmap, corrections: corrections, requests: requests)
+        wire.arrays = arrays.headers
+        wire.keepsIsolatedPixels = corrections?.keepsIsolatedPixels ?? false
+        return (wire, arrays.payload)
     }
 }
 
@@ -61,18 +45,6 @@ extension DispatchedPlan {
 
     /// Whether only threads of the server can do it. No worker offers a UDF without a name.
     var needsServer: Bool { plan.udfs.contains { $0.udf.needsOneProcess } }
-}
-
-extension WireArrayHeader {
-    init(_ array: ResultArray, purpose: String, udf: String = "", name: String = "") {
-        self.init()
-        self.purpose = purpose
-        self.udf = udf
-        self.name = name
-        dtype = array.dtype.rawValue
-        shape = array.shape.map { UInt32(clamping: $0) }
-        checksum = array.withUnsafeBytes { Checksum.xxh3($0) }
-    }
 }
 
 extension WireWorkItem {

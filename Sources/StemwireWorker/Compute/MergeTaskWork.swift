@@ -1,5 +1,6 @@
 import StemwireProtocol
 import StemwireUDF
+import StemwireWire
 import ZeroMQ
 
 /// Merges buffers, or computes results from them, for a server that does not have the UDF.

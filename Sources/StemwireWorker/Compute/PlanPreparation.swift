@@ -2,6 +2,7 @@ import MerlinProtocol
 import StemwireKernels
 import StemwireProtocol
 import StemwireUDF
+import StemwireWire
 import ZeroMQ
 
 /// Makes a run's plan of what the server says.
@@ -40,29 +41,18 @@ enum PlanPreparation {
         // Checks the shapes, so that the arrays can be read by them.
         let whole = try UDFMeta(
             navShape: navShape, sigShape: sigShape, inputDType: dtype, framesPerPartition: framesPerPartition)
-        var arrays = try ReceivedArrays(wire.arrays, parts: parts)
-        var roi: PositionSet?
-        var corrections = Corrections()
         var requests = wire.udfs.map { UDFRequest($0) }
-        while let next = arrays.next {
-            switch ArrayPurpose(rawValue: next.purpose) {
-            case .roi:
-                roi = try arrays.takePositions(size: whole.positionCount)
-            case .dark: corrections.dark = try arrays.takeArray()
-            case .gain: corrections.gain = try arrays.takeArray()
-            case .excluded: corrections.excluded = try ExcludedPixels(array: arrays.takeArray())
-            case .auxiliary:
-                guard let index = requests.firstIndex(where: { $0.id == next.udf }) else {
-                    throw ReceivedArrayError("auxiliary data for \"\(next.udf)\", which the plan does not have")
-                }
-                requests[index].auxiliary[next.name] = try arrays.takeArray()
-            case .buffer, nil:
-                // Leaving it out would give other results.
-                throw ReceivedArrayError(
-                    "the worker does not know what to do with \"\(next.purpose)\" arrays; update the worker")
-            }
-        }
+        let arrays = try ReceivedRunArrays(ReceivedArrays(wire.arrays, parts: parts), requests: &requests)
+        var corrections = arrays.corrections
         corrections.keepsIsolatedPixels = wire.keepsIsolatedPixels
+        let roi = try arrays.roi.map { bitmap in
+            guard let roi = PositionSet(bitmap: bitmap, size: whole.positionCount) else {
+                throw ReceivedArrayError(
+                    "the region of interest has \(bitmap.count) bytes, not \((whole.positionCount + 7) / 8) for "
+                        + "\(whole.positionCount) scan positions, or others")
+            }
+            return roi
+        }
         let meta = try UDFMeta(
             navShape: navShape, sigShape: sigShape, inputDType: dtype, framesPerPartition: framesPerPartition, roi: roi)
         return try RunPlan(

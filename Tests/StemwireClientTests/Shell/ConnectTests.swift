@@ -61,7 +61,7 @@ import Testing
     @Test func somebodyElseIsThere() async throws {
         let listener = try TCPListener(host: "127.0.0.1", port: 0)
         let web = try NamedThread("web") {
-            while let connection = listener.accept(timeout: .seconds(10)) {
+            while let connection = listener.accept(timeout: .seconds(60)) {
                 let answer = Array("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".utf8)
                 answer.withUnsafeBytes { _ = try? connection.send($0) }
                 connection.shutdown()
@@ -102,7 +102,7 @@ import Testing
                 return reply
             }
         }
-        let error = try await failure(await server.endpoint, timeout: .seconds(10))
+        let error = try await failure(await server.endpoint, timeout: .seconds(60))
         guard case .unsupportedVersion(_, let ours, let theirs) = error else { throw error }
         #expect(ours == 1...1)
         #expect(theirs == "this server speaks 2 to 3")
@@ -113,14 +113,14 @@ import Testing
                 return reply
             }
         }
-        let later = try await failure(await server.endpoint, timeout: .seconds(10))
+        let later = try await failure(await server.endpoint, timeout: .seconds(60))
         guard case .unsupportedVersion = later else { throw later }
         await server.stop()
     }
 
     @Test func aServerThatIsJustBeingStartedIsFound() async throws {
         let host = FakeServer.ownHost()
-        async let connection = StemwireConnection.connect(to: "\(host):7400", timeout: .seconds(20))
+        async let connection = StemwireConnection.connect(to: "\(host):7400", timeout: .seconds(120))
         let server = try await FakeServer.start(host: host, controlPort: 7400)
         let client = try await connection
         await client.close()

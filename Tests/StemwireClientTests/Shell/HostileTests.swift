@@ -122,7 +122,7 @@ import ZeroMQ
         let malicious = try MaliciousControl(on: reactor, in: context)
         let port = try await malicious.open()
         let client = try await StemwireConnection.connect(
-            to: "127.0.0.1:\(port)", timeout: .seconds(10), options: quickOptions)
+            to: "127.0.0.1:\(port)", timeout: .seconds(60), options: quickOptions)
         var reply = WireReply()
         reply.id = "somebody's"
         reply.status.state = "idle"

@@ -99,7 +99,7 @@ struct RelayBench: Sendable {
     }
 
     static func connect(_ port: Int) async throws -> StemwireConnection {
-        let client = try await StemwireConnection.connect(to: "127.0.0.1:\(port)", timeout: .seconds(10))
+        let client = try await StemwireConnection.connect(to: "127.0.0.1:\(port)", timeout: .seconds(60))
         try await eventually("a connection to the detector") {
             try await client.status().detector.dataConnected ? () : nil
         }
@@ -197,7 +197,7 @@ struct TooLate: Error, CustomStringConvertible {
 
 /// Runs `body`, which must end when it is cancelled, within `limit`.
 func within<Value: Sendable>(
-    _ what: String, limit: Duration = .seconds(20), _ body: @escaping @Sendable () async throws -> Value
+    _ what: String, limit: Duration = .seconds(120), _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
     try await withThrowingTaskGroup(of: Value?.self) { group in
         group.addTask { try await body() }
@@ -213,7 +213,7 @@ func within<Value: Sendable>(
 
 /// Asks until the answer is there: for states that nobody tells of.
 func eventually<Value>(
-    _ what: String, limit: Duration = .seconds(20), isolation: isolated (any Actor)? = #isolation,
+    _ what: String, limit: Duration = .seconds(120), isolation: isolated (any Actor)? = #isolation,
     _ ask: () async throws -> Value?
 ) async throws -> Value {
     let deadline = ContinuousClock.now + limit

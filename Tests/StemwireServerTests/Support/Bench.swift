@@ -88,7 +88,7 @@ struct Bench: Sendable {
         _ endpoints: AcquisitionServer.Endpoints, waitsForDetector: Bool = true
     ) async throws -> StemwireConnection {
         let client = try await StemwireConnection.connect(
-            to: "127.0.0.1:\(endpoints.controlPort)", timeout: .seconds(10))
+            to: "127.0.0.1:\(endpoints.controlPort)", timeout: .seconds(60))
         if waitsForDetector {
             try await eventually("a connection to the detector") {
                 try await client.status().detector.dataConnected ? () : nil

@@ -15,7 +15,7 @@ struct GatedUDF: FrameUDF {
 
         func pass() {
             hasArrived.store(true, ordering: .releasing)
-            if !isOpen.load(ordering: .acquiring) { _ = semaphore.wait(timeout: .seconds(30)) }
+            if !isOpen.load(ordering: .acquiring) { _ = semaphore.wait(timeout: .seconds(120)) }
         }
 
         func open() {

@@ -32,7 +32,7 @@ struct Seen: Sendable {
 
     /// Follows a subscription until so many acquisitions have ended.
     static func follow(
-        _ stream: TileStream, _ pattern: SelfIdentifyingPattern, acquisitions: Int = 1, limit: Duration = .seconds(20)
+        _ stream: TileStream, _ pattern: SelfIdentifyingPattern, acquisitions: Int = 1, limit: Duration = .seconds(120)
     ) async throws -> [Seen] {
         try await within("\(acquisitions) acquisitions with their ends", limit: limit) {
             var seen: [UInt64: Seen] = [:]

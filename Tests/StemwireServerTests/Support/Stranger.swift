@@ -11,7 +11,7 @@ struct Stranger: ~Copyable {
     let socket: Socket
 
     /// - Parameter kind: `req`, `dealer`, `sub` or `xsub`.
-    init(_ kind: Socket.Kind, port: Int, patience: Duration = .seconds(10)) throws {
+    init(_ kind: Socket.Kind, port: Int, patience: Duration = .seconds(60)) throws {
         var options = SocketOptions()
         options.receiveTimeout = TimeLimit(patience)
         options.sendTimeout = TimeLimit(patience)
@@ -109,7 +109,7 @@ struct RawZMTP {
 
     /// Connects and shakes hands as ZMTP 3.0 with the NULL mechanism.
     init(port: Int, socketType: String) throws {
-        connection = try TCPConnection.connect(host: "127.0.0.1", port: port, timeout: .seconds(10))
+        connection = try TCPConnection.connect(host: "127.0.0.1", port: port, timeout: .seconds(60))
         // So that who does not read makes the server feel it soon.
         var window: Int32 = 4096
         setsockopt(connection.descriptor, SOL_SOCKET, SO_RCVBUF, &window, socklen_t(MemoryLayout<Int32>.size))

@@ -12,7 +12,7 @@ struct TooLate: Error, CustomStringConvertible {
 
 /// Runs `body`, which must end when it is cancelled, within `limit`.
 func within<Value: Sendable>(
-    _ what: String, limit: Duration = .seconds(20), _ body: @escaping @Sendable () async throws -> Value
+    _ what: String, limit: Duration = .seconds(120), _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
     try await withThrowingTaskGroup(of: Value?.self) { group in
         group.addTask { try await body() }
@@ -28,7 +28,7 @@ func within<Value: Sendable>(
 
 /// Asks until the answer is there: for states that nobody tells of.
 func eventually<Value>(
-    _ what: String, limit: Duration = .seconds(20), isolation: isolated (any Actor)? = #isolation,
+    _ what: String, limit: Duration = .seconds(120), isolation: isolated (any Actor)? = #isolation,
     _ ask: () async throws -> Value?
 ) async throws -> Value {
     let deadline = ContinuousClock.now + limit

@@ -35,7 +35,7 @@ final class WorkerFarm {
         let ports = try await server.listening()
         workPort = try #require(ports["work_port"])
         client = try await StemwireConnection.connect(
-            to: "tcp://127.0.0.1:\(try #require(ports["control_port"]))", timeout: .seconds(10))
+            to: "tcp://127.0.0.1:\(try #require(ports["control_port"]))", timeout: .seconds(60))
         let client = client
         try await eventually("a connection to the detector") { try await client.status().detector.dataConnected }
     }
@@ -93,7 +93,7 @@ final class WorkerFarm {
             worker.proxy.stop()
         }
         server.signal(SIGTERM)
-        _ = try? await server.ended(limit: .seconds(20))
+        _ = try? await server.ended(limit: .seconds(120))
     }
 
     /// The bits of all results.

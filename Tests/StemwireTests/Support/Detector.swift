@@ -101,7 +101,7 @@ final class Diary: Sendable {
 func eventually(
     _ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
 ) async throws {
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + .seconds(120)
     while try await !condition() {
         try #require(ContinuousClock.now < deadline, "\(what) did not happen", sourceLocation: sourceLocation)
         try await Task.sleep(for: .milliseconds(5))

@@ -56,7 +56,7 @@ final class StemwireProcess: Sendable {
     deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
     /// Runs a command to its end.
-    static func run(_ arguments: String..., limit: Duration = .seconds(30)) async throws -> Ended {
+    static func run(_ arguments: String..., limit: Duration = .seconds(120)) async throws -> Ended {
         try await StemwireProcess(arguments).ended(limit: limit)
     }
 
@@ -68,7 +68,7 @@ final class StemwireProcess: Sendable {
 
     /// Waits for the line that a server prints when it is ready, and gives its ports.
     func listening() async throws -> [String: Int] {
-        let line = try await wait("its listening line", limit: .seconds(20)) { output in
+        let line = try await wait("its listening line", limit: .seconds(120)) { output in
             let lines = String(decoding: output.text, as: UTF8.self).split(
                 separator: "\n", omittingEmptySubsequences: false)
             return lines.count > 1 ? String(lines[0]) : nil
@@ -79,7 +79,7 @@ final class StemwireProcess: Sendable {
     }
 
     /// Waits for the end; a process that is too late is killed.
-    func ended(limit: Duration = .seconds(30)) async throws -> Ended {
+    func ended(limit: Duration = .seconds(120)) async throws -> Ended {
         do {
             let output = try await wait("its end", limit: limit) { $0.openPipes == 0 ? $0 : nil }
             process.waitUntilExit()

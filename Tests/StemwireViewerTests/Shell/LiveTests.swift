@@ -134,12 +134,12 @@ extension ViewerTests {
                         // Asks again and again, and reads nothing.
                         for _ in 0..<2000 { try visitor.send(#"{"type":"next"}"#) }
                         asked.post()
-                        over.wait(timeout: .seconds(20))
+                        over.wait(timeout: .seconds(120))
                     }
                 }
                 try await visit(bench.port) { visitor in
                     #expect(try visitor.upgrade() == 101)
-                    #expect(asked.wait(timeout: .seconds(20)))
+                    #expect(asked.wait(timeout: .seconds(120)))
                     try visitor.send(Self.view)
                     _ = try visitor.next("both pages") { $0.header["viewer"]?["pages"]?.int == 2 }
                 }

@@ -58,7 +58,7 @@ struct ViewerBench: Sendable {
     private static func serve(
         controlPort: Int, _ change: (inout ViewerConfiguration) -> Void, _ body: (ViewerBench) async throws -> Void
     ) async throws {
-        let client = try await StemwireConnection.connect(to: "127.0.0.1:\(controlPort)", timeout: .seconds(10))
+        let client = try await StemwireConnection.connect(to: "127.0.0.1:\(controlPort)", timeout: .seconds(60))
         while try await !client.status().detector.dataConnected { try await Task.sleep(for: .milliseconds(5)) }
         try await withViewer(of: controlPort, change) { port in
             try await body(ViewerBench(server: client, controlPort: controlPort, port: port))

@@ -12,7 +12,7 @@ final class Visitor {
 
     init(port: Int) throws {
         self.port = port
-        connection = try TCPConnection.connect(host: "127.0.0.1", port: port, timeout: .seconds(10))
+        connection = try TCPConnection.connect(host: "127.0.0.1", port: port, timeout: .seconds(60))
         connection.setReceiveTimeout(.seconds(20))
         connection.setSendTimeout(.seconds(20))
     }
@@ -96,7 +96,7 @@ final class Visitor {
 
     /// Asks until a message is as wanted.
     func next(_ what: String, until isWanted: (ReadMessage) -> Bool) throws -> ReadMessage {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < deadline {
             let message = try next()
             if isWanted(message) { return message }

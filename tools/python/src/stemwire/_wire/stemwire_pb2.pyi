@@ -72,14 +72,18 @@ class AcquisitionStatus(_message.Message):
     def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., end_reason: _Optional[str] = ..., accounting: _Optional[_Union[Accounting, _Mapping]] = ..., nav_shape: _Optional[_Iterable[int]] = ..., sig_shape: _Optional[_Iterable[int]] = ..., seconds: _Optional[float] = ..., frames_per_second: _Optional[float] = ..., frames_processed: _Optional[int] = ...) -> None: ...
 
 class ArmRequest(_message.Message):
-    __slots__ = ["frames", "nav_shape", "trigger"]
+    __slots__ = ["frames", "frames_per_partition", "margins", "nav_shape", "trigger"]
     FRAMES_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_PER_PARTITION_FIELD_NUMBER: _ClassVar[int]
+    MARGINS_FIELD_NUMBER: _ClassVar[int]
     NAV_SHAPE_FIELD_NUMBER: _ClassVar[int]
     TRIGGER_FIELD_NUMBER: _ClassVar[int]
     frames: int
+    frames_per_partition: int
+    margins: ScanMargins
     nav_shape: _containers.RepeatedScalarFieldContainer[int]
     trigger: str
-    def __init__(self, nav_shape: _Optional[_Iterable[int]] = ..., frames: _Optional[int] = ..., trigger: _Optional[str] = ...) -> None: ...
+    def __init__(self, nav_shape: _Optional[_Iterable[int]] = ..., frames: _Optional[int] = ..., trigger: _Optional[str] = ..., margins: _Optional[_Union[ScanMargins, _Mapping]] = ..., frames_per_partition: _Optional[int] = ...) -> None: ...
 
 class ArrayHeader(_message.Message):
     __slots__ = ["checksum", "dtype", "name", "purpose", "shape", "udf"]
@@ -649,6 +653,16 @@ class RunStatus(_message.Message):
     udfs: _containers.RepeatedCompositeFieldContainer[UdfRequest]
     def __init__(self, run: _Optional[str] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., positions_processed: _Optional[int] = ..., positions_expected: _Optional[int] = ..., frames_failed: _Optional[int] = ..., error: _Optional[str] = ..., finished: bool = ..., acquisitions_left: _Optional[int] = ...) -> None: ...
 
+class ScanMargins(_message.Message):
+    __slots__ = ["flyback_per_line", "lead_in", "tail"]
+    FLYBACK_PER_LINE_FIELD_NUMBER: _ClassVar[int]
+    LEAD_IN_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    flyback_per_line: int
+    lead_in: int
+    tail: int
+    def __init__(self, lead_in: _Optional[int] = ..., flyback_per_line: _Optional[int] = ..., tail: _Optional[int] = ...) -> None: ...
+
 class Snapshot(_message.Message):
     __slots__ = ["channels", "end", "start"]
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
@@ -692,20 +706,22 @@ class Start(_message.Message):
     def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., nav_shape: _Optional[_Iterable[int]] = ..., frames_expected: _Optional[int] = ..., format: _Optional[_Union[FrameFormat, _Mapping]] = ..., frames_per_partition: _Optional[int] = ..., acquisition_header: _Optional[bytes] = ..., started_at: _Optional[int] = ...) -> None: ...
 
 class StartRunRequest(_message.Message):
-    __slots__ = ["acquisitions", "arrays", "from_start", "join_current", "run", "udfs"]
+    __slots__ = ["acquisitions", "arrays", "from_start", "join_current", "keeps_isolated_pixels", "run", "udfs"]
     ACQUISITIONS_FIELD_NUMBER: _ClassVar[int]
     ARRAYS_FIELD_NUMBER: _ClassVar[int]
     FROM_START_FIELD_NUMBER: _ClassVar[int]
     JOIN_CURRENT_FIELD_NUMBER: _ClassVar[int]
+    KEEPS_ISOLATED_PIXELS_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     UDFS_FIELD_NUMBER: _ClassVar[int]
     acquisitions: int
     arrays: _containers.RepeatedCompositeFieldContainer[ArrayHeader]
     from_start: bool
     join_current: bool
+    keeps_isolated_pixels: bool
     run: str
     udfs: _containers.RepeatedCompositeFieldContainer[UdfRequest]
-    def __init__(self, run: _Optional[str] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., acquisitions: _Optional[int] = ..., join_current: bool = ..., arrays: _Optional[_Iterable[_Union[ArrayHeader, _Mapping]]] = ..., from_start: bool = ...) -> None: ...
+    def __init__(self, run: _Optional[str] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., acquisitions: _Optional[int] = ..., join_current: bool = ..., arrays: _Optional[_Iterable[_Union[ArrayHeader, _Mapping]]] = ..., from_start: bool = ..., keeps_isolated_pixels: bool = ...) -> None: ...
 
 class Status(_message.Message):
     __slots__ = ["acquisition", "acquisitions", "detector", "dispatch", "earlier_acquisitions", "live", "malformed_control", "malformed_live", "malformed_work", "previous_acquisition", "ring", "runs", "server", "state", "subscribers", "uptime_ms", "work_peers", "workers"]

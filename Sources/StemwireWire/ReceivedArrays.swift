@@ -4,18 +4,18 @@ import StemwireUDF
 import ZeroMQ
 
 /// Why arrays that came with a message are not used.
-struct ReceivedArrayError: Error, Sendable, CustomStringConvertible {
-    let description: String
+package struct ReceivedArrayError: Error, Sendable, CustomStringConvertible {
+    package let description: String
 
-    init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 }
 
 /// Arrays that came as payload parts, read in the order of their headers; sizes, types and checksums are checked before
 /// memory is taken.
-struct ReceivedArrays {
+package struct ReceivedArrays {
     private var rest: ArraySlice<(header: WireArrayHeader, part: ReceivedPart)>
 
-    init(_ headers: [WireArrayHeader], parts: [ReceivedPart]) throws(ReceivedArrayError) {
+    package init(_ headers: [WireArrayHeader], parts: [ReceivedPart]) throws(ReceivedArrayError) {
         guard headers.count == parts.count else {
             throw ReceivedArrayError("\(headers.count) arrays are announced, \(parts.count) came")
         }
@@ -31,10 +31,10 @@ struct ReceivedArrays {
     }
 
     /// The header of the next array.
-    var next: WireArrayHeader? { rest.first?.header }
+    package var next: WireArrayHeader? { rest.first?.header }
 
     /// Takes the next array as numbers.
-    mutating func takeArray() throws(ReceivedArrayError) -> ResultArray {
+    package mutating func takeArray() throws(ReceivedArrayError) -> ResultArray {
         let (header, part) = try take()
         guard let dtype = DType(rawValue: header.dtype) else {
             throw ReceivedArrayError("the array \(header.name) is of the unknown type \"\(header.dtype)\"")
@@ -50,7 +50,7 @@ struct ReceivedArrays {
     }
 
     /// Takes the next array as a set of scan positions, one bit for each.
-    mutating func takePositions(size: Int) throws(ReceivedArrayError) -> PositionSet {
+    package mutating func takePositions(size: Int) throws(ReceivedArrayError) -> PositionSet {
         let (header, part) = try take()
         guard let positions = part.withUnsafeBytes({ PositionSet(bitmap: $0, size: size) }) else {
             throw ReceivedArrayError(
@@ -60,7 +60,10 @@ struct ReceivedArrays {
         return positions
     }
 
-    private mutating func take() throws(ReceivedArrayError) -> (WireArrayHeader, ReceivedPart) {
+    /// Takes the next array as the bytes that came.
+    package mutating func takeBytes() throws(ReceivedArrayError) -> [UInt8] { try take().part.bytes }
+
+    private mutating func take() throws(ReceivedArrayError) -> (header: WireArrayHeader, part: ReceivedPart) {
         guard let first = rest.popFirst() else { throw ReceivedArrayError("an array is missing") }
         return first
     }
