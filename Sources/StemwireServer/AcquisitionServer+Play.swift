@@ -7,8 +7,8 @@ extension AcquisitionServer {
     /// source's generations must lie above those played before. Blocks while consumers hold all memory; to be called
     /// between `start()` and `stop()`.
     @_spi(Benchmarks)
-    public func play(_ makeSource: (_ ring: FrameRing, _ consumers: [TileQueue]) -> MemorySource) {
+    public func play(_ makeSource: (_ ring: FrameRing, _ consumers: [TileQueue]) -> MemorySource) throws {
         guard let receiver else { return }
-        makeSource(receiver.ring, receiver.consumers).run()
+        try makeSource(receiver.ring, receiver.consumers).run()
     }
 }

@@ -54,7 +54,7 @@ struct SourceTests {
             check: { tile, frame in
                 let position = tile.firstPosition + frame
                 return pixels(tile, frame, as: Pixel.self) == Array(frames[position * 15..<position * 15 + 15])
-            }, run: { source.run() })
+            }, run: { try? source.run() })
         #expect(collector.misplaced == 0 && collector.positions[1] == Array(0..<24))
         #expect(collector.starts.first?.navShape.dimensions == [4, 6])
         #expect(collector.starts.first?.format.pixelType == expected && collector.starts.first?.sigShape == sig)
@@ -72,14 +72,14 @@ struct SourceTests {
         let collector = try collect(
             ring, queue,
             check: { tile, frame in tile.payload(frame)[0] == UInt8(truncatingIfNeeded: tile.firstPosition + frame) },
-            run: { source.run() })
+            run: { try? source.run() })
         #expect(collector.misplaced == 0 && collector.ends.first?.accounting.isComplete == true)
 
         let stopped = MemorySource(
             navShape: try NavShape([1000]), sigShape: SigShape(height: 4, width: 4), pixelType: .u08, ring: ring,
             consumers: [queue]
         ) { _, _ in }
-        let thread = try NamedThread("source") { stopped.run() }
+        let thread = try NamedThread("source") { try? stopped.run() }
         while stopped.counters.ringFullWaits == 0 { _ = queue.count }
         stopped.stop()
         thread.join()

@@ -110,7 +110,7 @@ struct UnreadFramesTests {
             ) { frame, pixels in
                 pixels.initializeMemory(as: UInt8.self, repeating: UInt8(frame + 1))
             }
-            return try collect(ring, queue) { source.run() }
+            return try collect(ring, queue) { try? source.run() }
         }
         #expect(outcomes[0] == outcomes[1] && outcomes[1].pixels.count == 20)
         #expect(outcomes[1].pixels[7]?.allSatisfy { $0 == 8 } == true)
@@ -160,7 +160,7 @@ struct UnreadFramesTests {
             navShape: try NavShape([3]), sigShape: SigShape(height: 4, width: 4), pixelType: .u08, ring: ring,
             consumers: [queue], reading: .byConsumers
         ) { frame, pixels in pixels[0] = UInt8(frame) }
-        source.run()
+        try source.run()
         guard case .started(let start) = queue.pop() else { return #expect(Bool(false)) }
         #expect(start.unread == nil)
         let none = MemorySource.ring(

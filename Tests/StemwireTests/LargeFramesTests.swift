@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import MerlinProtocol
 import MerlinSimulator
 import Stemwire
@@ -46,6 +47,20 @@ import Testing
             raw: path, RawLayout(navShape: [3, 4], sigShape: Self.shape, pixel: .uint8))
         let outcome = try await LiveContext(threads: 2).run(sumsig, on: scan, timeout: .seconds(60))
         #expect(outcome["sumsig"]?.array.doubles() == (0..<12).map { Double($0 * Self.shape.pixelCount) })
+    }
+
+    @Test func rawFileThatBecomesShorter() async throws {
+        let folder = try TemporaryFolder()
+        for shape in [Self.shape, SigShape(height: 8, width: 8)] {
+            let path = folder.path + "/scan.raw"
+            try Data(count: 12 * shape.pixelCount).write(to: URL(fileURLWithPath: path))
+            let scan = try await LiveContext().load(
+                raw: path, RawLayout(navShape: [3, 4], sigShape: shape, pixel: .uint8))
+            #expect(truncate(path, off_t(7 * shape.pixelCount)) == 0)
+            await expectRunError({ if case .failed(let text) = $0 { text.contains(path) } else { false } }) {
+                _ = try await LiveContext(threads: 2).run(sumsig, on: scan, timeout: .seconds(60))
+            }
+        }
     }
 
     @Test func fileThatBecomesShorter() async throws {

@@ -73,9 +73,9 @@ final class FeedSource: ActiveSource {
 
     init(_ source: MemorySource) {
         name = "array"
-        run = { source.run() }
+        run = { try source.run() }
         interrupt = { source.stop() }
-        readingFailure = { nil }
+        readingFailure = { source.readingFailure }
     }
 
     /// Begins; the second time it does nothing.

@@ -28,7 +28,7 @@ extension LiveContext {
     /// Loads a file that is nothing but pixels.
     ///
     /// - Parameters:
-    ///   - path: the file's path. It is not read into memory: its pages are looked at when their frames are due.
+    ///   - path: the file's path. It is not read into memory, but frame by frame when they are due.
     ///   - layout: shapes, pixel type and byte order. Bytes behind the last frame are not used.
     ///   - framesPerPartition: scan positions in a partition; nil: whole scan lines, about 256.
     /// - Throws: `RunError.badRequest` when the file cannot be read or is too short.
@@ -37,7 +37,7 @@ extension LiveContext {
     ) async throws(RunError) -> Acquisition {
         let frames = try await onThread("load") { () throws(RunError) in
             do throws(SystemError) {
-                return try MappedFile(path)
+                return try RawFile(path)
             } catch {
                 throw .badRequest(error.description)
             }

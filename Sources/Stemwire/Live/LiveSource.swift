@@ -1,4 +1,3 @@
-import Glibc
 import MerlinProtocol
 import MerlinSimulator
 import StemwireAcquisition
@@ -76,12 +75,12 @@ struct MemoryFrames: Sendable {
     let sigShape: SigShape
     let pixelType: PixelType
     /// Writes the pixels of a frame, row-major, big-endian.
-    let fill: @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) -> Void
+    let fill: @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) throws -> Void
 
     /// - Parameter count: of the pixels that are there.
     private init(
         navShape: [Int], sigShape: SigShape, pixelBytes: Int, count: Int,
-        fill: @escaping @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) -> Void
+        fill: @escaping @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) throws -> Void
     ) throws(RunError) {
         do throws(NavShapeError) {
             self.navShape = try NavShape(navShape)
@@ -137,8 +136,8 @@ struct MemoryFrames: Sendable {
         }
     }
 
-    /// The frames of a file that is nothing but pixels behind `offset`.
-    init(_ file: MappedFile, _ layout: RawLayout) throws(RunError) {
+    /// The frames of a file that is nothing but pixels behind an offset.
+    init(_ file: RawFile, _ layout: RawLayout) throws(RunError) {
         let (pixels, pixelBytes) = (layout.sigShape.pixelCount, layout.pixel.byteCount)
         guard layout.offset >= 0, layout.offset <= file.byteCount else {
             throw .badRequest("\(file.path) has \(file.byteCount) bytes, so pixels cannot begin at \(layout.offset)")
@@ -149,97 +148,33 @@ struct MemoryFrames: Sendable {
             // Bytes behind the last frame are none of the scan.
             navShape: layout.navShape, sigShape: layout.sigShape, pixelBytes: pixelBytes, count: min(needed, present)
         ) { frame, bytes in
-            let all = UnsafeRawBufferPointer(rebasing: file.bytes[layout.offset...])
-            Self.copy(
-                all, frame: frame, pixels: pixels, pixelBytes: pixelBytes, isBigEndian: layout.isBigEndian, to: bytes)
+            try file.read(from: layout.offset + frame * bytes.count, into: bytes)
+            if !layout.isBigEndian { Self.swap(bytes, pixelBytes: pixelBytes) }
         }
     }
 
     private static func copy(
-        _ all: UnsafeRawBufferPointer, frame: Int, pixels: Int, pixelBytes: Int, isBigEndian: Bool = false,
+        _ all: UnsafeRawBufferPointer, frame: Int, pixels: Int, pixelBytes: Int,
         to target: UnsafeMutableRawBufferPointer
     ) {
-        let source = UnsafeRawBufferPointer(
-            rebasing: all[frame * pixels * pixelBytes..<(frame + 1) * pixels * pixelBytes])
-        guard !isBigEndian, pixelBytes > 1 else { return target.copyMemory(from: source) }
+        let bytes = pixels * pixelBytes
+        target.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[frame * bytes..<(frame + 1) * bytes]))
+        swap(target, pixelBytes: pixelBytes)
+    }
+
+    /// Turns the bytes of each pixel round.
+    private static func swap(_ bytes: UnsafeMutableRawBufferPointer, pixelBytes: Int) {
         func swap<Pixel: FixedWidthInteger & BitwiseCopyable>(_ type: Pixel.Type) {
-            for index in 0..<pixels {
-                let offset = index * MemoryLayout<Pixel>.size
-                target.storeBytes(
-                    of: source.loadUnaligned(fromByteOffset: offset, as: type).byteSwapped, toByteOffset: offset,
-                    as: type)
+            for offset in stride(from: 0, to: bytes.count, by: MemoryLayout<Pixel>.size) {
+                let pixel = bytes.loadUnaligned(fromByteOffset: offset, as: type)
+                bytes.storeBytes(of: pixel.byteSwapped, toByteOffset: offset, as: type)
             }
         }
         switch pixelBytes {
+        case 1: break
         case 2: swap(UInt16.self)
         case 4: swap(UInt32.self)
         default: swap(UInt64.self)
         }
-    }
-}
-
-/// What the bytes of a file without header are.
-public struct RawLayout: Sendable, Hashable {
-    /// The type of a pixel.
-    public enum Pixel: String, Sendable, Hashable, CaseIterable {
-        case uint8, uint16, uint32, uint64
-
-        var byteCount: Int {
-            switch self {
-            case .uint8: 1
-            case .uint16: 2
-            case .uint32: 4
-            case .uint64: 8
-            }
-        }
-    }
-
-    /// Scan shape, slow axis first.
-    public var navShape: [Int]
-    /// Image shape (y, x).
-    public var sigShape: SigShape
-    public var pixel: Pixel
-    public var isBigEndian: Bool
-    /// Bytes in front of the first pixel.
-    public var offset: Int
-
-    public init(
-        navShape: [Int], sigShape: SigShape, pixel: Pixel, isBigEndian: Bool = false, offset: Int = 0
-    ) {
-        self.navShape = navShape
-        self.sigShape = sigShape
-        self.pixel = pixel
-        self.isBigEndian = isBigEndian
-        self.offset = offset
-    }
-}
-
-/// A file's bytes, read by the system when they are looked at.
-final class MappedFile: Sendable {
-    let path: String
-    let byteCount: Int
-    // Never written to, and unmapped when nobody holds this object any more.
-    nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
-
-    init(_ path: String) throws(SystemError) {
-        self.path = path
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { throw SystemError(operation: "open", subject: path) }
-        defer { close(file) }
-        var status = stat()
-        guard fstat(file, &status) == 0 else { throw SystemError(operation: "read", subject: path) }
-        byteCount = Int(status.st_size)
-        guard byteCount > 0 else {
-            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
-            return
-        }
-        guard let memory = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, file, 0), memory != MAP_FAILED else {
-            throw SystemError(operation: "map", subject: path)
-        }
-        bytes = UnsafeRawBufferPointer(start: memory, count: byteCount)
-    }
-
-    deinit {
-        if let memory = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: memory), byteCount) }
     }
 }

@@ -14,9 +14,11 @@ public final class MemorySource: Sendable {
     public let pixelType: PixelType
     public let counters = ReceiverCounters()
     private let configuration: SourceConfiguration
-    private let fill: @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) -> Void
+    private let fill: @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) throws -> Void
     private let messageBytes: Int
     private let unread: UnreadFrames?
+    /// Why consumers could not make frames, if one could not.
+    public var readingFailure: (any Error)? { unread?.failure }
     private let isStopped = Atomic<Bool>(false)
 
     /// Frames made when they are needed.
@@ -24,11 +26,12 @@ public final class MemorySource: Sendable {
     /// - Parameters:
     ///   - pixelType: `U08`, `U16`, `U32` or `U64`.
     ///   - reading: on whose threads the frames are made.
-    ///   - fill: writes the pixels of the frame at flat nav index `frame`, row-major, big-endian.
+    ///   - fill: writes the pixels of the frame at flat nav index `frame`, row-major, big-endian; what it throws ends the
+    ///     source.
     public init(
         navShape: NavShape, sigShape: SigShape, pixelType: PixelType, ring: FrameRing, consumers: [TileQueue],
         configuration: SourceConfiguration = .init(), reading: PixelReading = .bySource,
-        fill: @escaping @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) -> Void
+        fill: @escaping @Sendable (_ frame: Int, _ pixels: UnsafeMutableRawBufferPointer) throws -> Void
     ) {
         precondition(
             Self.bytes(pixelType) != nil, "frames in memory are U08, U16, U32 or U64, not \(pixelType.rawValue)")
@@ -56,7 +59,8 @@ public final class MemorySource: Sendable {
                         let message = first + (frame - frames.lowerBound) * stride
                         let header = UnsafeMutableRawBufferPointer(start: message, count: FrameText.dataOffset)
                         text.write(frame: frame, into: header)
-                        fill(frame, UnsafeMutableRawBufferPointer(start: message + header.count, count: payloadBytes))
+                        try fill(
+                            frame, UnsafeMutableRawBufferPointer(start: message + header.count, count: payloadBytes))
                     }
                 }
             } : nil
@@ -93,12 +97,14 @@ public final class MemorySource: Sendable {
     }
 
     /// Gives all frames. Blocks, also while consumers hold all memory.
-    public func run() {
+    ///
+    /// - Throws: what `fill` throws; the acquisition ends there.
+    public func run() throws {
         var feed = Feed(source: self)
         let runner = FeedRunner(
             ring: ring, consumers: consumers, configuration: configuration, counters: counters, unread: unread,
             isStopped: { [self] in isStopped.load(ordering: .acquiring) })
-        do { try runner.run(&feed) } catch { preconditionFailure("frames in memory cannot fail: \(error)") }
+        try runner.run(&feed)
     }
 
     /// Ends `run()` within 100 ms.
@@ -144,9 +150,9 @@ public final class MemorySource: Sendable {
                     .utf8)
         }
 
-        mutating func write(frame index: Int, into destination: UnsafeMutableRawBufferPointer) -> Bool {
+        mutating func write(frame index: Int, into destination: UnsafeMutableRawBufferPointer) throws -> Bool {
             text.write(frame: index, into: destination)
-            source.fill(index, UnsafeMutableRawBufferPointer(rebasing: destination[headerBytes...]))
+            try source.fill(index, UnsafeMutableRawBufferPointer(rebasing: destination[headerBytes...]))
             return true
         }
 

@@ -60,7 +60,7 @@ enum ChildRole: String {
         source.tileAgeLimit = .seconds(1)
         while readLine() != nil {
             defer { source.tracker.firstGeneration += 1 }
-            server.play { [source] ring, consumers in
+            try server.play { [source] ring, consumers in
                 MemorySource(
                     navShape: navShape, sigShape: SigShape(height: 256, width: 256), pixelType: .u16, ring: ring,
                     consumers: consumers, configuration: source
