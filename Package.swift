@@ -90,8 +90,9 @@ let package = Package(
             name: "StemwireCommand",
             dependencies: [
                 "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-                "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF", "StemwireViewer", "StemwireWorker",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "StemwireProtocol", "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF",
+                "StemwireViewer",
+                "StemwireWorker", "ZeroMQ", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
     ]

@@ -3,9 +3,11 @@ import Foundation
 import Logging
 import MerlinSimulator
 import Stemwire
+import StemwireClient
 import StemwireServer
 import StemwireUDF
 import StemwireViewer
+import ZeroMQ
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,7 +19,8 @@ struct Serve: AsyncParsableCommand {
 
     @Option(help: "merlin://HOST[:CONTROL,DATA], synthetic, or a recording (FILE.hdr, FILE.mib).")
     var source: String
-    @Option(help: "Address to listen at. One that other machines reach needs --insecure.") var bind = "127.0.0.1"
+    @Option(help: "Address to listen at. One that other machines reach needs keys (`stemwire keygen`) or --insecure.")
+    var bind = "127.0.0.1"
     @Option(help: "Port of the control socket; 0 takes a free one.") var controlPort = 7400
     @Option(help: "Port of the live socket; 0 takes a free one.") var livePort = 7401
     @Option(help: "Port of the work socket; 0 takes a free one.") var workPort = 7402
@@ -26,6 +29,7 @@ struct Serve: AsyncParsableCommand {
     @Flag(help: "Serve no viewer page.") var noViewer = false
     @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
     var insecure = false
+    @OptionGroup var trust: TrustOptions
     @Option(help: NavShapeArgument.help) var navShape: NavShapeArgument?
     @Option(
         help: ArgumentHelp(
@@ -59,6 +63,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let logger = try makeLogger(level: logLevel)
         var configuration = try serverConfiguration()
+        let pageToken = try enrolPage(&configuration)
         let simulator = try startSimulator(&configuration)
         defer { simulator?.stop() }
         let server: AcquisitionServer
@@ -70,7 +75,8 @@ struct Serve: AsyncParsableCommand {
             if case .badSetting = error { throw CommandFailure.usage(error.description) }
             throw CommandFailure.failure(error.description)
         }
-        let viewer = try await startViewer(controlPort: endpoints.controlPort, logger: logger, orStop: server)
+        let viewer = try await startViewer(
+            controlPort: endpoints.controlPort, token: pageToken, logger: logger, orStop: server)
         if insecure { logger.warning("insecure: whoever reaches \(bind) can read everything and control the detector") }
         if json {
             var line: [String: Any] = [
@@ -83,7 +89,7 @@ struct Serve: AsyncParsableCommand {
             Terminal.print(
                 "Serving \(source): control tcp://\(bind):\(endpoints.controlPort), live \(endpoints.livePort), work \(endpoints.workPort)"
             )
-            if let viewer { Terminal.print("See it at http://\(bind):\(viewer.port)") }
+            if let viewer { Terminal.print("See it at http://\(pageHost(pageToken)):\(viewer.port)") }
             Terminal.print("Watch it with: stemwire watch --connect tcp://\(bind):\(endpoints.controlPort)")
         }
         let signal = try await Interruption.wait()
@@ -92,15 +98,31 @@ struct Serve: AsyncParsableCommand {
         if signal == .interrupt { throw ExitCode(130) }
     }
 
+    /// The page asks nobody who it is for: where the server does, only this machine sees it.
+    private func pageHost(_ token: AccessToken?) -> String { token == nil ? bind : "127.0.0.1" }
+
+    /// Where peers need keys, the page of this process has one too, for as long as it runs.
+    private func enrolPage(_ configuration: inout ServerConfiguration) throws -> AccessToken? {
+        guard !noViewer, let keys = configuration.trust.keys else { return nil }
+        do {
+            let pair = try CurveKeyPair.generate()
+            configuration.trust.ownPeers = [AllowList.Entry(name: "page", role: .controller, key: pair.publicKey)]
+            return AccessToken(serverKey: try keys.serverKeys().publicKey, keys: pair)
+        } catch {
+            throw CommandFailure.failure("\(error)")
+        }
+    }
+
     private func startViewer(
-        controlPort: Int, logger: Logger, orStop server: AcquisitionServer
+        controlPort: Int, token: AccessToken?, logger: Logger, orStop server: AcquisitionServer
     ) async throws -> (server: ViewerServer, port: Int)? {
         guard !noViewer else { return nil }
         // The server is reached where it listens; at a wildcard address on this machine.
         let host = ["0.0.0.0", "::", "*"].contains(bind) ? "127.0.0.1" : bind
         var settings = ViewerConfiguration(
             serverEndpoint: "tcp://\(host.contains(":") ? "[\(host)]" : host):\(controlPort)")
-        (settings.bindHost, settings.port, settings.allowsInsecure) = (bind, httpPort ?? 7480, insecure)
+        (settings.bindHost, settings.port, settings.allowsInsecure) = (pageHost(token), httpPort ?? 7480, insecure)
+        settings.token = token
         do throws(ViewerError) {
             let viewer = try ViewerServer(settings, logger: logger)
             return (viewer, try await viewer.start())
@@ -122,6 +144,7 @@ struct Serve: AsyncParsableCommand {
         configuration.bindHost = bind
         (configuration.controlPort, configuration.livePort, configuration.workPort) = (controlPort, livePort, workPort)
         configuration.allowsInsecure = insecure
+        configuration.trust = trust.configuration(bind: bind, isInsecure: insecure)
         configuration.navShape = navShape?.lengths
         configuration.threads = threads
         configuration.corrections = try corrections.read()

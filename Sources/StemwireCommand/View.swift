@@ -9,6 +9,7 @@ struct View: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The server's control socket.", valueName: "tcp://HOST:7400"))
     var connect = "tcp://127.0.0.1:7400"
+    @OptionGroup var token: TokenOption
     @Option(help: "Address to listen at. One that other machines reach needs --insecure.") var bind = "127.0.0.1"
     @Option(help: "Port of the page; 0 takes a free one.") var httpPort = 7480
     @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
@@ -23,6 +24,7 @@ struct View: AsyncParsableCommand {
         let logger = try makeLogger(level: logLevel)
         var settings = ViewerConfiguration(serverEndpoint: connect)
         (settings.bindHost, settings.port, settings.allowsInsecure) = (bind, httpPort, insecure)
+        settings.token = try token.read()
         settings.role = look ? .look : .operate
         settings.allowedOrigins = origin
         let viewer: ViewerServer

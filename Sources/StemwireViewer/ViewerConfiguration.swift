@@ -1,3 +1,5 @@
+import StemwireClient
+
 /// What the viewer is for, and for whom.
 public struct ViewerConfiguration: Sendable {
     /// What pages may do.
@@ -10,6 +12,8 @@ public struct ViewerConfiguration: Sendable {
 
     /// The control endpoint of the acquisition server, such as `tcp://127.0.0.1:7400`.
     public var serverEndpoint: String
+    /// What the viewer shows the server; nil for a server that asks nobody.
+    public var token: AccessToken?
     /// The address to listen at.
     public var bindHost = "127.0.0.1"
     /// The port to listen on; 0 takes a free one.

@@ -53,7 +53,7 @@ public final class ViewerServer: Sendable {
     public func start() async throws(ViewerError) -> Int {
         guard wasStarted.withLock({ was in !swap(&was, true) }) else { throw .alreadyStarted }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let feed = Feed(endpoint: configuration.serverEndpoint, logger: logger)
+        let feed = Feed(endpoint: configuration.serverEndpoint, token: configuration.token, logger: logger)
         let connections = Connections(
             feed: feed,
             rules: AccessRules(

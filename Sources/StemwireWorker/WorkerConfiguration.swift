@@ -1,4 +1,5 @@
 import Glibc
+import StemwireClient
 import StemwireProtocol
 import StemwireSystem
 
@@ -18,6 +19,8 @@ public struct WorkerConfiguration: Sendable {
     /// Whether frames are compared with their checksums; nil: unless the server is on this machine, where no network
     /// changes them.
     public var verifiesChecksums: Bool?
+    /// What proves who the worker is, with the role worker; nil for a server that asks nobody.
+    public var token: AccessToken?
 
     /// - Parameter endpoint: The server's work socket.
     public init(endpoint: String) {

@@ -19,7 +19,7 @@ package final class Link {
         /// The connection broke; it is made anew.
         case lost
         /// Somebody is there who cannot be spoken to: why.
-        case refused(String)
+        case refused(MonitorEvent.HandshakeFailure)
     }
 
     package struct Handlers {
@@ -51,6 +51,11 @@ package final class Link {
     private let handlers: Handlers
     private var watch: WatchToken?
     private var outbox: [[OutgoingPart]] = []
+    private let hasToken: Bool
+    /// Connections in a row that ended in the handshake.
+    private var interruptions = 0
+    /// A server whose key is not the token's ends each of them without a word.
+    private static let tellingInterruptions = 2
     /// Messages taken in one turn of the reactor; what is left makes it come back.
     private static let turn = 64
     private static let catchUpTurns = 64
@@ -58,11 +63,12 @@ package final class Link {
 
     package init(
         _ kind: Socket.Kind, to address: String, isIPv6: Bool, in context: Context, on reactor: Reactor,
-        receiveHighWaterMark: Int, handlers: Handlers
+        token: AccessToken?, receiveHighWaterMark: Int, handlers: Handlers
     ) throws(ZMQError) {
         self.address = address
         self.reactor = reactor
         self.handlers = handlers
+        hasToken = token != nil
         socket = try Socket(kind, in: context) { options in
             options.linger = .zero
             options.receiveHighWaterMark = receiveHighWaterMark
@@ -73,6 +79,7 @@ package final class Link {
             options.reconnectIntervalMaximum = .seconds(1)
             options.ipv6 = isIPv6
             if kind == .dealer { options.immediate = true }
+            options.curve = token?.curve
         }
     }
 
@@ -150,6 +157,12 @@ package final class Link {
         }
     }
 
+    private func lost() {
+        isConnected = false
+        outbox.removeAll()
+        handlers.change(.lost)
+    }
+
     private func observe(_ event: MonitorEvent) {
         guard socket.isOpen else { return }
         switch event {
@@ -157,13 +170,15 @@ package final class Link {
         case .connectRetried where !isConnected: handlers.change(.notReached)
         case .handshakeSucceeded:
             isConnected = true
+            interruptions = 0
             handlers.change(.connected)
-        case .disconnected, .handshakeFailed(_, .interrupted):
-            isConnected = false
-            outbox.removeAll()
-            handlers.change(.lost)
+        case .disconnected: lost()
+        case .handshakeFailed(_, .interrupted):
+            lost()
+            interruptions += 1
+            if hasToken, interruptions >= Self.tellingInterruptions { handlers.change(.refused(.cryptographic)) }
         case .handshakeFailed(_, let failure):
-            handlers.change(.refused(failure.description))
+            handlers.change(.refused(failure))
         default: break
         }
     }

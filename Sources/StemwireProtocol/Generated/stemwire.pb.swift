@@ -853,92 +853,107 @@ public nonisolated struct WireRequest: Sendable {
   public init() {}
 }
 
-public nonisolated struct WireReply: Sendable {
+public nonisolated struct WireReply: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var id: String = String()
+  public var id: String {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
-  public var session: Data = Data()
+  public var session: Data {
+    get {_storage._session}
+    set {_uniqueStorage()._session = newValue}
+  }
 
   /// The server's state before and after: idle, armed, acquiring or disconnected.
-  public var stateBefore: String = String()
+  public var stateBefore: String {
+    get {_storage._stateBefore}
+    set {_uniqueStorage()._stateBefore = newValue}
+  }
 
-  public var stateAfter: String = String()
+  public var stateAfter: String {
+    get {_storage._stateAfter}
+    set {_uniqueStorage()._stateAfter = newValue}
+  }
 
-  public var kind: WireReply.OneOf_Kind? = nil
+  public var kind: OneOf_Kind? {
+    get {return _storage._kind}
+    set {_uniqueStorage()._kind = newValue}
+  }
 
   public var failure: WireFailure {
     get {
-      if case .failure(let v)? = kind {return v}
+      if case .failure(let v)? = _storage._kind {return v}
       return WireFailure()
     }
-    set {kind = .failure(newValue)}
+    set {_uniqueStorage()._kind = .failure(newValue)}
   }
 
   public var welcome: WireWelcome {
     get {
-      if case .welcome(let v)? = kind {return v}
+      if case .welcome(let v)? = _storage._kind {return v}
       return WireWelcome()
     }
-    set {kind = .welcome(newValue)}
+    set {_uniqueStorage()._kind = .welcome(newValue)}
   }
 
   public var status: WireStatus {
     get {
-      if case .status(let v)? = kind {return v}
+      if case .status(let v)? = _storage._kind {return v}
       return WireStatus()
     }
-    set {kind = .status(newValue)}
+    set {_uniqueStorage()._kind = .status(newValue)}
   }
 
   public var directory: WireDirectory {
     get {
-      if case .directory(let v)? = kind {return v}
+      if case .directory(let v)? = _storage._kind {return v}
       return WireDirectory()
     }
-    set {kind = .directory(newValue)}
+    set {_uniqueStorage()._kind = .directory(newValue)}
   }
 
   public var snapshot: WireSnapshot {
     get {
-      if case .snapshot(let v)? = kind {return v}
+      if case .snapshot(let v)? = _storage._kind {return v}
       return WireSnapshot()
     }
-    set {kind = .snapshot(newValue)}
+    set {_uniqueStorage()._kind = .snapshot(newValue)}
   }
 
   public var detector: WireDetectorReply {
     get {
-      if case .detector(let v)? = kind {return v}
+      if case .detector(let v)? = _storage._kind {return v}
       return WireDetectorReply()
     }
-    set {kind = .detector(newValue)}
+    set {_uniqueStorage()._kind = .detector(newValue)}
   }
 
   public var done: WireDone {
     get {
-      if case .done(let v)? = kind {return v}
+      if case .done(let v)? = _storage._kind {return v}
       return WireDone()
     }
-    set {kind = .done(newValue)}
+    set {_uniqueStorage()._kind = .done(newValue)}
   }
 
   public var runStarted: WireRunStarted {
     get {
-      if case .runStarted(let v)? = kind {return v}
+      if case .runStarted(let v)? = _storage._kind {return v}
       return WireRunStarted()
     }
-    set {kind = .runStarted(newValue)}
+    set {_uniqueStorage()._kind = .runStarted(newValue)}
   }
 
   public var runList: WireRunList {
     get {
-      if case .runList(let v)? = kind {return v}
+      if case .runList(let v)? = _storage._kind {return v}
       return WireRunList()
     }
-    set {kind = .runList(newValue)}
+    set {_uniqueStorage()._kind = .runList(newValue)}
   }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -957,6 +972,8 @@ public nonisolated struct WireReply: Sendable {
   }
 
   public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 public nonisolated struct WireFailure: Sendable {
@@ -965,7 +982,7 @@ public nonisolated struct WireFailure: Sendable {
   // methods supported on all messages.
 
   /// A stable word: malformed, unknownRequest, unsupportedVersion, invalidArgument, notFound, detectorRefused,
-  /// detectorUnreachable, timedOut, wrongState, busy, internal.
+  /// detectorUnreachable, timedOut, wrongState, busy, forbidden, internal.
   public var code: String = String()
 
   /// For people: what was wrong, where, what to do.
@@ -1026,6 +1043,12 @@ public nonisolated struct WireWelcome: Sendable {
   public var hasStatus: Bool {self._status != nil}
   /// Clears the value of `status`. Subsequent reads from it will return its default value.
   public mutating func clearStatus() {self._status = nil}
+
+  /// Who the server takes the client for: the name its key is enrolled by, and its role (viewer, controller, worker or
+  /// admin); "local", admin, where nobody is asked.
+  public var peer: String = String()
+
+  public var role: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1215,11 +1238,69 @@ public nonisolated struct WireStatus: @unchecked Sendable {
     set {_uniqueStorage()._subscribers = newValue}
   }
 
+  public var access: WireAccessStatus {
+    get {_storage._access ?? WireAccessStatus()}
+    set {_uniqueStorage()._access = newValue}
+  }
+  /// Returns true if `access` has been explicitly set.
+  public var hasAccess: Bool {_storage._access != nil}
+  /// Clears the value of `access`. Subsequent reads from it will return its default value.
+  public mutating func clearAccess() {_uniqueStorage()._access = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Who comes in, and who does not.
+public nonisolated struct WireAccessStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Whether peers need keys.
+  public var keysNeeded: Bool = false
+
+  /// Keys that may come in.
+  public var enrolled: UInt32 = 0
+
+  public var sockets: [WireSocketAccess] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireSocketAccess: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// control, live or work.
+  public var socket: String = String()
+
+  public var connections: UInt32 = 0
+
+  /// Connections that ended in the handshake: no ZMTP, wrong server key, too slow.
+  public var failedHandshakes: UInt64 = 0
+
+  /// Peers whose key is not in the allow list.
+  public var refusedKeys: UInt64 = 0
+
+  /// Connections beyond the most that there may be.
+  public var refusedConnections: UInt64 = 0
+
+  /// Requests for which the peer's role is not enough.
+  public var refusedRequests: UInt64 = 0
+
+  /// Connections that the server ended: revoked keys, floods of subscriptions.
+  public var cutConnections: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 /// One who runs UDFs: a thread of the server, or a worker process.
@@ -4308,203 +4389,247 @@ nonisolated extension WireReply: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
   public static let protoMessageName: String = _protobuf_package + ".Reply"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}session\0\u{3}state_before\0\u{3}state_after\0\u{2}\u{6}failure\0\u{1}welcome\0\u{1}status\0\u{1}directory\0\u{1}snapshot\0\u{1}detector\0\u{1}done\0\u{3}run_started\0\u{3}run_list\0")
 
+  fileprivate class _StorageClass {
+    var _id: String = String()
+    var _session: Data = Data()
+    var _stateBefore: String = String()
+    var _stateAfter: String = String()
+    var _kind: WireReply.OneOf_Kind?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _session = source._session
+      _stateBefore = source._stateBefore
+      _stateAfter = source._stateAfter
+      _kind = source._kind
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.session) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.stateBefore) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.stateAfter) }()
-      case 10: try {
-        var v: WireFailure?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .failure(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._id) }()
+        case 2: try { try decoder.decodeSingularBytesField(value: &_storage._session) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._stateBefore) }()
+        case 4: try { try decoder.decodeSingularStringField(value: &_storage._stateAfter) }()
+        case 10: try {
+          var v: WireFailure?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .failure(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .failure(v)
+          }
+        }()
+        case 11: try {
+          var v: WireWelcome?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .welcome(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .welcome(v)
+          }
+        }()
+        case 12: try {
+          var v: WireStatus?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .status(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .status(v)
+          }
+        }()
+        case 13: try {
+          var v: WireDirectory?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .directory(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .directory(v)
+          }
+        }()
+        case 14: try {
+          var v: WireSnapshot?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .snapshot(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .snapshot(v)
+          }
+        }()
+        case 15: try {
+          var v: WireDetectorReply?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .detector(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .detector(v)
+          }
+        }()
+        case 16: try {
+          var v: WireDone?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .done(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .done(v)
+          }
+        }()
+        case 17: try {
+          var v: WireRunStarted?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .runStarted(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .runStarted(v)
+          }
+        }()
+        case 18: try {
+          var v: WireRunList?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .runList(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .runList(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .failure(v)
-        }
-      }()
-      case 11: try {
-        var v: WireWelcome?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .welcome(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .welcome(v)
-        }
-      }()
-      case 12: try {
-        var v: WireStatus?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .status(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .status(v)
-        }
-      }()
-      case 13: try {
-        var v: WireDirectory?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .directory(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .directory(v)
-        }
-      }()
-      case 14: try {
-        var v: WireSnapshot?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .snapshot(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .snapshot(v)
-        }
-      }()
-      case 15: try {
-        var v: WireDetectorReply?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .detector(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .detector(v)
-        }
-      }()
-      case 16: try {
-        var v: WireDone?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .done(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .done(v)
-        }
-      }()
-      case 17: try {
-        var v: WireRunStarted?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .runStarted(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .runStarted(v)
-        }
-      }()
-      case 18: try {
-        var v: WireRunList?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .runList(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .runList(v)
-        }
-      }()
-      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.id.isEmpty {
-      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
-    }
-    if !self.session.isEmpty {
-      try visitor.visitSingularBytesField(value: self.session, fieldNumber: 2)
-    }
-    if !self.stateBefore.isEmpty {
-      try visitor.visitSingularStringField(value: self.stateBefore, fieldNumber: 3)
-    }
-    if !self.stateAfter.isEmpty {
-      try visitor.visitSingularStringField(value: self.stateAfter, fieldNumber: 4)
-    }
-    switch self.kind {
-    case .failure?: try {
-      guard case .failure(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    }()
-    case .welcome?: try {
-      guard case .welcome(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    }()
-    case .status?: try {
-      guard case .status(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-    }()
-    case .directory?: try {
-      guard case .directory(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
-    }()
-    case .snapshot?: try {
-      guard case .snapshot(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-    }()
-    case .detector?: try {
-      guard case .detector(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-    }()
-    case .done?: try {
-      guard case .done(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    }()
-    case .runStarted?: try {
-      guard case .runStarted(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-    }()
-    case .runList?: try {
-      guard case .runList(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
-    }()
-    case nil: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._id.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._id, fieldNumber: 1)
+      }
+      if !_storage._session.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._session, fieldNumber: 2)
+      }
+      if !_storage._stateBefore.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._stateBefore, fieldNumber: 3)
+      }
+      if !_storage._stateAfter.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._stateAfter, fieldNumber: 4)
+      }
+      switch _storage._kind {
+      case .failure?: try {
+        guard case .failure(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .welcome?: try {
+        guard case .welcome(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case .status?: try {
+        guard case .status(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      }()
+      case .directory?: try {
+        guard case .directory(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      }()
+      case .snapshot?: try {
+        guard case .snapshot(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      }()
+      case .detector?: try {
+        guard case .detector(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      }()
+      case .done?: try {
+        guard case .done(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .runStarted?: try {
+        guard case .runStarted(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .runList?: try {
+        guard case .runList(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireReply, rhs: WireReply) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.session != rhs.session {return false}
-    if lhs.stateBefore != rhs.stateBefore {return false}
-    if lhs.stateAfter != rhs.stateAfter {return false}
-    if lhs.kind != rhs.kind {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._session != rhs_storage._session {return false}
+        if _storage._stateBefore != rhs_storage._stateBefore {return false}
+        if _storage._stateAfter != rhs_storage._stateAfter {return false}
+        if _storage._kind != rhs_storage._kind {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4592,7 +4717,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Welcome"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}server\0\u{1}session\0\u{1}clock\0\u{1}directory\0\u{1}status\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}server\0\u{1}session\0\u{1}clock\0\u{1}directory\0\u{1}status\0\u{2}J\u{1}peer\0\u{1}role\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4606,6 +4731,8 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.clock) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._directory) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._status) }()
+      case 80: try { try decoder.decodeSingularStringField(value: &self.peer) }()
+      case 81: try { try decoder.decodeSingularStringField(value: &self.role) }()
       default: break
       }
     }
@@ -4634,6 +4761,12 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
     try { if let v = self._status {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     } }()
+    if !self.peer.isEmpty {
+      try visitor.visitSingularStringField(value: self.peer, fieldNumber: 80)
+    }
+    if !self.role.isEmpty {
+      try visitor.visitSingularStringField(value: self.role, fieldNumber: 81)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4644,6 +4777,8 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.clock != rhs.clock {return false}
     if lhs._directory != rhs._directory {return false}
     if lhs._status != rhs._status {return false}
+    if lhs.peer != rhs.peer {return false}
+    if lhs.role != rhs.role {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4759,7 +4894,7 @@ nonisolated extension WireStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Status"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0\u{2}>access\0")
 
   fileprivate class _StorageClass {
     var _server: String = String()
@@ -4780,6 +4915,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _workers: [WireWorkerStatus] = []
     var _dispatch: WireDispatchStatus? = nil
     var _subscribers: [WireSubscriberStatus] = []
+    var _access: WireAccessStatus? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -4808,6 +4944,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _workers = source._workers
       _dispatch = source._dispatch
       _subscribers = source._subscribers
+      _access = source._access
     }
   }
 
@@ -4844,6 +4981,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 16: try { try decoder.decodeRepeatedMessageField(value: &_storage._workers) }()
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._dispatch) }()
         case 18: try { try decoder.decodeRepeatedMessageField(value: &_storage._subscribers) }()
+        case 80: try { try decoder.decodeSingularMessageField(value: &_storage._access) }()
         default: break
         }
       }
@@ -4910,6 +5048,9 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if !_storage._subscribers.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._subscribers, fieldNumber: 18)
       }
+      try { if let v = _storage._access {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4937,10 +5078,111 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._workers != rhs_storage._workers {return false}
         if _storage._dispatch != rhs_storage._dispatch {return false}
         if _storage._subscribers != rhs_storage._subscribers {return false}
+        if _storage._access != rhs_storage._access {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAccessStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".AccessStatus"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}keys_needed\0\u{1}enrolled\0\u{1}sockets\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.keysNeeded) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.enrolled) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.sockets) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.keysNeeded != false {
+      try visitor.visitSingularBoolField(value: self.keysNeeded, fieldNumber: 1)
+    }
+    if self.enrolled != 0 {
+      try visitor.visitSingularUInt32Field(value: self.enrolled, fieldNumber: 2)
+    }
+    if !self.sockets.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sockets, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireAccessStatus, rhs: WireAccessStatus) -> Bool {
+    if lhs.keysNeeded != rhs.keysNeeded {return false}
+    if lhs.enrolled != rhs.enrolled {return false}
+    if lhs.sockets != rhs.sockets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSocketAccess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SocketAccess"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}socket\0\u{1}connections\0\u{3}failed_handshakes\0\u{3}refused_keys\0\u{3}refused_connections\0\u{3}refused_requests\0\u{3}cut_connections\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.socket) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.connections) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.failedHandshakes) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.refusedKeys) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.refusedConnections) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.refusedRequests) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.cutConnections) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.socket.isEmpty {
+      try visitor.visitSingularStringField(value: self.socket, fieldNumber: 1)
+    }
+    if self.connections != 0 {
+      try visitor.visitSingularUInt32Field(value: self.connections, fieldNumber: 2)
+    }
+    if self.failedHandshakes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.failedHandshakes, fieldNumber: 3)
+    }
+    if self.refusedKeys != 0 {
+      try visitor.visitSingularUInt64Field(value: self.refusedKeys, fieldNumber: 4)
+    }
+    if self.refusedConnections != 0 {
+      try visitor.visitSingularUInt64Field(value: self.refusedConnections, fieldNumber: 5)
+    }
+    if self.refusedRequests != 0 {
+      try visitor.visitSingularUInt64Field(value: self.refusedRequests, fieldNumber: 6)
+    }
+    if self.cutConnections != 0 {
+      try visitor.visitSingularUInt64Field(value: self.cutConnections, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireSocketAccess, rhs: WireSocketAccess) -> Bool {
+    if lhs.socket != rhs.socket {return false}
+    if lhs.connections != rhs.connections {return false}
+    if lhs.failedHandshakes != rhs.failedHandshakes {return false}
+    if lhs.refusedKeys != rhs.refusedKeys {return false}
+    if lhs.refusedConnections != rhs.refusedConnections {return false}
+    if lhs.refusedRequests != rhs.refusedRequests {return false}
+    if lhs.cutConnections != rhs.cutConnections {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -11,7 +11,6 @@ final class ViewerSocket {
         var updates: UInt64 = 0
         /// Tiles that were left out since the queues held too much.
         var tilesLeftOut: UInt64 = 0
-        var failedHandshakes: UInt64 = 0
     }
 
     private struct Waiting {
@@ -34,6 +33,7 @@ final class ViewerSocket {
     private let context: Context
     private let queued: QueuedMessages
     private var socket: Socket
+    private let access: SocketGuard
     private var endpoint = ""
     private var subscriptions = SubscriptionTable()
     private var waiting: [Waiting] = []
@@ -42,7 +42,8 @@ final class ViewerSocket {
     private(set) var counts = Counts()
 
     /// - Parameter queueBytes: what the queues of all viewers together may hold.
-    init(on reactor: Reactor, in context: Context, queueBytes: Int) throws(ZMQError) {
+    init(on reactor: Reactor, in context: Context, access: SocketGuard, queueBytes: Int) throws(ZMQError) {
+        self.access = access
         self.reactor = reactor
         self.context = context
         queued = QueuedMessages(limit: queueBytes)
@@ -55,18 +56,22 @@ final class ViewerSocket {
         options.receiveHighWaterMark = nil
         options.linger = .milliseconds(200)
         options.backlog = 128
+        options.xpubVerbosity = .everything
         options.tcpMaxRetransmit = .seconds(10)
         return options
     }
 
     var subscriptionCount: Int { subscriptions.count }
-    var refused: UInt64 { subscriptions.refused + counts.failedHandshakes }
+    var refused: UInt64 {
+        subscriptions.refused + access.counters.failedHandshakes.load(ordering: .relaxed)
+            + access.counters.refusedKeys.load(ordering: .relaxed)
+    }
     var queuedBytes: Int { queued.bytes }
 
     /// Binds, and takes subscriptions from now on. Returns the endpoint with its port.
     func open(at endpoint: String) throws(ZMQError) -> String {
         try watch()
-        self.endpoint = try socket.bind(endpoint)
+        self.endpoint = try access.bind(socket, at: endpoint)
         return self.endpoint
     }
 
@@ -79,12 +84,22 @@ final class ViewerSocket {
     }
 
     private func watch() throws(ZMQError) {
-        reactor.watchSubscriptions(of: socket) { [self] change in
-            _ = subscriptions.take(change)
+        reactor.watchSubscriptions(of: socket) { [self] change, origin in
+            take(change, origin)
             if subscriptions.isFlooded { dismissSubscribers() }
         }
         try reactor.monitor(socket) { [self] event in
-            if case .handshakeFailed = event { counts.failedHandshakes += 1 }
+            access.observe(event)
+            if case .disconnected(_, let connection) = event { subscriptions.ended(connection) }
+        }
+    }
+
+    private func take(_ change: SubscriptionChange, _ origin: SubscriptionOrigin) {
+        if let connection = origin.connection {
+            guard access.peer(userID: origin.userID, connection: connection) != nil else { return }
+        }
+        if subscriptions.take(change, from: origin.connection) == .flood, let connection = origin.connection {
+            access.cut(connection)
         }
     }
 
@@ -100,7 +115,7 @@ final class ViewerSocket {
         do throws(ZMQError) {
             socket = try Socket(.xpub, in: context, options: Self.options)
             try watch()
-            try socket.bind(endpoint)
+            _ = try access.bind(socket, at: endpoint)
         } catch {
             // libzmq's own thread has still to give the port back.
             socket.close()

@@ -26,6 +26,7 @@ actor LivePublisher {
     private let reactor: Reactor
     private let context: Context
     private var socket: Socket
+    private nonisolated let access: SocketGuard
     private var endpoint = ""
     private var isStopped = false
     private let ring: FrameRing
@@ -57,7 +58,6 @@ actor LivePublisher {
     final class Counters: Sendable {
         let subscriptions = Atomic<Int>(0)
         let refusedSubscriptions = Atomic<UInt64>(0)
-        let failedHandshakes = Atomic<UInt64>(0)
         let tilesPublished = Atomic<UInt64>(0)
         let tilesDropped = Atomic<UInt64>(0)
         let updatesPublished = Atomic<UInt64>(0)
@@ -69,12 +69,14 @@ actor LivePublisher {
     ///   - queue: the source's events; its `onPush` signals `wakeUp`.
     ///   - status: what is published once a second.
     init(
-        on reactor: Reactor, in context: Context, ring: FrameRing, queue: TileQueue, wakeUp: WakeUp, pins: TilePins,
+        on reactor: Reactor, in context: Context, access: SocketGuard, ring: FrameRing, queue: TileQueue,
+        wakeUp: WakeUp, pins: TilePins,
         table: RunTable, session: [UInt8], configuration: ServerConfiguration,
         status: @escaping @Sendable () -> WireStatus
     ) throws(ZMQError) {
         self.reactor = reactor
         self.context = context
+        self.access = access
         self.ring = ring
         self.queue = queue
         self.wakeUp = wakeUp
@@ -96,6 +98,8 @@ actor LivePublisher {
         options.receiveHighWaterMark = nil
         options.linger = .milliseconds(200)
         options.backlog = 128
+        // All are needed to know whose connection wants what.
+        options.xpubVerbosity = .everything
         options.tcpMaxRetransmit = .seconds(10)
         return options
     }
@@ -106,23 +110,34 @@ actor LivePublisher {
         reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
         reactor.schedule(every: updateInterval) { [self] in publishUpdates() }
         reactor.schedule(every: .seconds(1)) { [self] in publish(.status(status()), to: .event(source: source)) }
-        self.endpoint = try socket.bind(endpoint)
+        self.endpoint = try access.bind(socket, at: endpoint)
         return self.endpoint
     }
 
     // MARK: Subscribers
 
     private func watchSocket() throws(ZMQError) {
-        reactor.watchSubscriptions(of: socket) { [self] change in
-            _ = subscriptions.take(change)
+        reactor.watchSubscriptions(of: socket) { [self] change, origin in
+            take(change, origin)
             wantsTiles = subscriptions.wants(tileTopic)
             counters.subscriptions.store(subscriptions.count, ordering: .relaxed)
             counters.refusedSubscriptions.store(subscriptions.refused, ordering: .relaxed)
             if subscriptions.isFlooded { dismissSubscribers() }
         }
-        try reactor.monitor(socket) { [counters] event in
-            guard case .handshakeFailed = event else { return }
-            counters.failedHandshakes.wrappingAdd(1, ordering: .relaxed)
+        try reactor.monitor(socket) { [self] event in
+            access.observe(event)
+            if case .disconnected(_, let connection) = event { subscriptions.ended(connection) }
+        }
+    }
+
+    private func take(_ change: SubscriptionChange, _ origin: SubscriptionOrigin) {
+        if let connection = origin.connection {
+            let isAllowed = access.peer(userID: origin.userID, connection: connection) != nil
+            // What libzmq sends it until it is cut off is in its topics; the server makes nothing for it.
+            guard isAllowed else { return }
+        }
+        if subscriptions.take(change, from: origin.connection) == .flood, let connection = origin.connection {
+            access.cut(connection)
         }
     }
 
@@ -139,7 +154,7 @@ actor LivePublisher {
         do throws(ZMQError) {
             socket = try Socket(.xpub, in: context, options: Self.options)
             try watchSocket()
-            try socket.bind(endpoint)
+            _ = try access.bind(socket, at: endpoint)
         } catch {
             // libzmq's own thread has still to give the port back.
             socket.close()

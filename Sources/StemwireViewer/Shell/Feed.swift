@@ -24,11 +24,13 @@ final class Feed: Sendable {
     private static let statusInterval = Duration.milliseconds(250)
 
     private let endpoint: String
+    private let token: AccessToken?
     private let logger: Logger
     private let state: Locked<State>
 
-    init(endpoint: String, logger: Logger) {
+    init(endpoint: String, token: AccessToken? = nil, logger: Logger) {
         self.endpoint = endpoint
+        self.token = token
         self.logger = logger
         let mark = String(UInt16.random(in: .min ... .max), radix: 16) + "-"
         state = Locked(State(live: LiveState(now: .now), desk: DetectorDesk(mark: mark)))
@@ -156,7 +158,7 @@ final class Feed: Sendable {
     }
 
     private func follow() async throws {
-        var options = ConnectionOptions(clientName: "stemwire-viewer")
+        var options = ConnectionOptions(clientName: "stemwire-viewer", token: token)
         options.lossTimeout = .seconds(3)
         let connection = try await StemwireConnection.connect(
             to: endpoint, timeout: Self.connectTimeout, options: options)

@@ -13,6 +13,7 @@ actor WorkerCore {
     private let reactor: Reactor
     private let context: Context
     private let endpoint: WorkEndpoint
+    private let token: AccessToken?
     private let tell: @Sendable (WorkerEvent) -> Void
     private var session: WorkerSession<WorkOutput>
     private var factory: TileFactory
@@ -37,6 +38,7 @@ actor WorkerCore {
         self.reactor = reactor
         self.context = context
         self.endpoint = endpoint
+        token = configuration.token
         self.tell = tell
         factory = TileFactory(verifiesChecksums: configuration.verifiesChecksums ?? !endpoint.isLocal)
         var offer = WireWorkerOffer()
@@ -115,7 +117,7 @@ actor WorkerCore {
         do throws(ZMQError) {
             let link = try Link(
                 .dealer, to: endpoint.address, isIPv6: endpoint.isIPv6, in: context, on: reactor,
-                receiveHighWaterMark: Self.receiveQueue,
+                token: token, receiveHighWaterMark: Self.receiveQueue,
                 handlers: Link.Handlers(
                     message: { [self] in received($0) }, change: { [self] in changed($0) },
                     malformed: { [self] in counts.malformed += 1 }))
@@ -131,7 +133,7 @@ actor WorkerCore {
         case .connected: session.connected(now: .now)
         case .lost: session.disconnected(now: .now)
         case .notReached: session.notReached()
-        case .refused(let why): session.notUnderstood(why, now: .now)
+        case .refused(let why): session.notUnderstood(why.description, now: .now)
         case .reached: break
         }
         perform()

@@ -29,12 +29,13 @@ final class StemwireProcess: Sendable {
     private let process = Process()
     private let arguments: [String]
 
-    init(_ arguments: [String]) throws {
+    init(_ arguments: [String], environment: [String: String] = [:]) throws {
         self.arguments = arguments
         let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
         process.executableURL = folder.appendingPathComponent("stemwire")
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("STEMWIRE_") }
+            .merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         let pipes = [Pipe(), Pipe()]
         (process.standardOutput, process.standardError) = (pipes[0], pipes[1])
