@@ -63,6 +63,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
 let testsAlsoUse: [String: [Target.Dependency]] = [
     "StemwireAcquisition": ["MerlinSimulator"],
     "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireUDF"],
+    "Stemwire": ["ZeroMQ"],
     "StemwireServer": ["MerlinSimulator", "StemwireClient", "StemwireWorker"],
     "StemwireViewer": ["MerlinSimulator", "StemwireAcquisition", "StemwireServer"],
 ]
@@ -79,6 +80,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.29.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
         .systemLibrary(name: "CLibpng", providers: [.apt(["libpng-dev"])]),
@@ -94,6 +97,8 @@ let package = Package(
                 "StemwireViewer",
                 "StemwireWorker", "ZeroMQ", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: settings),
     ]
         + rooms.map { room in

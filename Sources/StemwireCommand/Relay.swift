@@ -2,6 +2,7 @@ import ArgumentParser
 import Logging
 import StemwireClient
 import StemwireRelay
+import StemwireWorker
 
 struct Relay: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,11 +26,12 @@ struct Relay: AsyncParsableCommand {
     var insecure = false
     @OptionGroup var trust: TrustOptions
     @Option(help: "Memory for messages that viewers have not taken yet, MiB.") var queue = 256
-    @Option(help: "trace, debug, info, notice, warning, error.") var logLevel = "notice"
+    @OptionGroup var log: LogOptions
+    @OptionGroup var settings: SettingsOptions
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
 
     func run() async throws {
-        let logger = try makeLogger(level: logLevel)
+        let logger = log.logger()
         let upstream: ServerEndpoint
         do throws(ConnectError) {
             upstream = try ServerEndpoint(connect)

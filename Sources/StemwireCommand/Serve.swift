@@ -5,8 +5,10 @@ import MerlinSimulator
 import Stemwire
 import StemwireClient
 import StemwireServer
+import StemwireSystem
 import StemwireUDF
 import StemwireViewer
+import StemwireWorker
 import ZeroMQ
 
 struct Serve: AsyncParsableCommand {
@@ -56,22 +58,25 @@ struct Serve: AsyncParsableCommand {
     var whenFull = "wait"
     @Option(help: "Name of the detector in topics.") var name = "merlin"
     @Option(help: "Result updates a second.") var updates = 20.0
+    @Option(help: "Seconds that stopping may take: what was received is worked off in them.") var stopTimeout = 30.0
     @Flag(help: "Leave out the checksums of tiles and results.") var noChecksums = false
-    @Option(help: "trace, debug, info, notice, warning, error.") var logLevel = "notice"
+    @OptionGroup var log: LogOptions
+    @OptionGroup var settings: SettingsOptions
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
 
     func run() async throws {
-        let logger = try makeLogger(level: logLevel)
+        let logger = log.logger()
+        Machine.raiseDescriptorLimit(to: 65536)
         var configuration = try serverConfiguration()
         let pageToken = try enrolPage(&configuration)
         let simulator = try startSimulator(&configuration)
-        defer { simulator?.stop() }
         let server: AcquisitionServer
         let endpoints: AcquisitionServer.Endpoints
         do throws(ServerError) {
             server = try AcquisitionServer(configuration, logger: logger)
             endpoints = try await server.start()
         } catch {
+            simulator?.stop()
             if case .badSetting = error { throw CommandFailure.usage(error.description) }
             throw CommandFailure.failure(error.description)
         }
@@ -92,10 +97,31 @@ struct Serve: AsyncParsableCommand {
             if let viewer { Terminal.print("See it at http://\(pageHost(pageToken)):\(viewer.port)") }
             Terminal.print("Watch it with: stemwire watch --connect tcp://\(bind):\(endpoints.controlPort)")
         }
-        let signal = try await Interruption.wait()
-        await viewer?.server.stop()
-        await server.stop()
+        let notifier = ServiceNotifier()
+        var services = RunningServices(stopWithin: .seconds(stopTimeout), logger: logger)
+        if let simulator { services.add("simulator") { simulator.stop() } }
+        services.add("server") { await server.stop() }
+        if let viewer { services.add("viewer") { await viewer.server.stop() } }
+        let watchdog = Watchdog(notifier) { server.liveness().isGood }
+        notifier.ready("serving \(source) on port \(endpoints.controlPort)")
+        let signal = try await services.run { notifier.stopping() }
+        watchdog.end()
         if signal == .interrupt { throw ExitCode(130) }
+    }
+
+    /// What an operator's tools ask for by HTTP.
+    private static func texts(_ server: AcquisitionServer) -> [String: @Sendable () -> OperatorText] {
+        func health(_ ask: @escaping @Sendable () -> ServerHealth) -> @Sendable () -> OperatorText {
+            {
+                let health = ask()
+                return OperatorText(health.text, isGood: health.isGood)
+            }
+        }
+        return [
+            "metrics": { OperatorText(server.metrics(), mediaType: "text/plain; version=0.0.4; charset=utf-8") },
+            "healthz": health { server.liveness() },
+            "readyz": health { server.readiness() },
+        ]
     }
 
     /// The page asks nobody who it is for: where the server does, only this machine sees it.
@@ -123,6 +149,7 @@ struct Serve: AsyncParsableCommand {
             serverEndpoint: "tcp://\(host.contains(":") ? "[\(host)]" : host):\(controlPort)")
         (settings.bindHost, settings.port, settings.allowsInsecure) = (pageHost(token), httpPort ?? 7480, insecure)
         settings.token = token
+        settings.texts = Self.texts(server)
         do throws(ViewerError) {
             let viewer = try ViewerServer(settings, logger: logger)
             return (viewer, try await viewer.start())
@@ -157,6 +184,9 @@ struct Serve: AsyncParsableCommand {
             throw CommandFailure.usage("--idle-limit: \(idleLimit) s; above 0, at most a day")
         }
         configuration.idleLimit = .seconds(idleLimit)
+        guard stopTimeout > 0, stopTimeout <= 3600 else {
+            throw CommandFailure.usage("--stop-timeout: \(stopTimeout) s; above 0, at most an hour")
+        }
         switch whenFull {
         case "wait": configuration.whenRingIsFull = .wait
         case "drop": configuration.whenRingIsFull = .dropCounted
@@ -234,14 +264,4 @@ func udfRequest(_ text: String) throws -> UDFRequest {
     } catch {
         throw CommandFailure.usage("--udf: \(error)")
     }
-}
-
-/// A logger that writes to standard error.
-func makeLogger(level: String) throws -> Logger {
-    guard let level = Logger.Level(rawValue: level) else {
-        throw CommandFailure.usage("--log-level: \"\(level)\" is none of trace, debug, info, notice, warning, error")
-    }
-    var logger = Logger(label: "stemwire") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = level
-    return logger
 }

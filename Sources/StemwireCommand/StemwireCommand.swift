@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Logging
 import StemwireKernels
 
@@ -18,7 +19,7 @@ struct StemwireCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Sim.self, Serve.self, Relay.self, Worker.self, Run.self, Watch.self, View.self, Ctl.self,
-            Keygen.self, Enrol.self, Revoke.self,
+            Keygen.self, Enrol.self, Revoke.self, Doctor.self,
         ])
 
     static func main() async {
@@ -28,7 +29,12 @@ struct StemwireCommand: AsyncParsableCommand {
             } catch {
                 throw CommandFailure.usage(error.description)
             }
-            var command = try parseAsRoot(NavShapeArgument.joined(Array(CommandLine.arguments.dropFirst())))
+            let settings = try Settings(
+                NavShapeArgument.joined(Array(CommandLine.arguments.dropFirst())),
+                environment: ProcessInfo.processInfo.environment)
+            // All of it goes through the parser, so that a wrong value is told wherever it stands.
+            var command = try parseAsRoot(settings.arguments)
+            if settings.printsConfiguration { return settings.show() }
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import StemwireViewer
+import StemwireWorker
 
 struct View: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,11 +18,12 @@ struct View: AsyncParsableCommand {
     @Flag(help: "Pages may look, and neither command the detector nor start virtual detectors.") var look = false
     @Option(help: ArgumentHelp("Another site whose pages may connect; may be repeated.", valueName: "https://HOST"))
     var origin: [String] = []
-    @Option(help: "trace, debug, info, notice, warning, error.") var logLevel = "notice"
+    @OptionGroup var log: LogOptions
+    @OptionGroup var settings: SettingsOptions
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
 
     func run() async throws {
-        let logger = try makeLogger(level: logLevel)
+        let logger = log.logger()
         var settings = ViewerConfiguration(serverEndpoint: connect)
         (settings.bindHost, settings.port, settings.allowsInsecure) = (bind, httpPort, insecure)
         settings.token = try token.read()

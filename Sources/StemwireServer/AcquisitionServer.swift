@@ -37,6 +37,7 @@ public final class AcquisitionServer: Sendable {
         var work: WorkService?
         var control: ControlService?
         var gatekeeper: Gatekeeper?
+        var operation: (status: StatusReport, table: RunTable, turns: TurnWatch)?
     }
 
     /// - Throws: `ServerError` for settings that cannot be.
@@ -45,6 +46,9 @@ public final class AcquisitionServer: Sendable {
         self.configuration = configuration
         self.logger = logger
     }
+
+    /// What tells how the server does; nil when it is not running.
+    var operation: (status: StatusReport, table: RunTable, turns: TurnWatch)? { parts.withLock { $0?.operation } }
 
     /// What feeds the ring; nil when the server is not running.
     var receiver: MerlinReceiver? { parts.withLock { $0?.link?.receiver } }
@@ -108,6 +112,7 @@ public final class AcquisitionServer: Sendable {
         }
         let status = StatusReport(
             configuration: configuration, ring: ring, receiver: receiver, table: table, pins: pins)
+        parts.operation = (status, table, TurnWatch(parts.reactors))
         let live = try LivePublisher(
             on: parts.reactors[1], in: parts.context, access: guards[1], ring: ring, queue: liveQueue, wakeUp: liveWake,
             pins: pins,

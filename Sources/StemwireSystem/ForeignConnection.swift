@@ -16,6 +16,13 @@ public struct ForeignConnection: Sendable, Hashable {
     /// Whether the descriptor is still this connection's.
     public var isOpen: Bool { Self.inode(of: descriptor) == inode }
 
+    /// Whether a program of this machine is at the other end, through a name in the file system.
+    public var isLocal: Bool {
+        var domain: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX
+    }
+
     /// Ends the connection if it still stands; its owner finds it closed by the peer. Harmless in any case: should the number
     /// change hands just now, a bystander has to connect again.
     ///

@@ -58,7 +58,8 @@ public final class ViewerServer: Sendable {
             feed: feed,
             rules: AccessRules(
                 acceptsAnyHost: !AccessRules.isLoopback(configuration.bindHost), origins: configuration.allowedOrigins),
-            mayControl: configuration.role == .operate, maximumPages: configuration.maximumPages, logger: logger)
+            mayControl: configuration.role == .operate, maximumPages: configuration.maximumPages,
+            texts: configuration.texts, logger: logger)
         do {
             let listener = try await connections.listen(
                 host: configuration.bindHost, port: configuration.port, group: group)

@@ -69,7 +69,9 @@ extension CommandLineTests {
             let forbidden = try await ctl("--token", viewer, "arm")
             #expect(forbidden.code == 1 && forbidden.errors.contains("needs the role controller"))
             #expect(try await ctl("--token", controller, "get", "COUNTERDEPTH").code == 0)
-            let none = try await ctl("status")
+            // On a machine that is busy the second in which it is told may not be enough.
+            var none = try await ctl("status")
+            for _ in 0..<10 where none.code == 3 { none = try await ctl("status") }
             #expect(none.code == 1 && none.errors.contains("stemwire enrol"))
             let text = try AccessToken(contentsOf: viewer).text
             let seen = try await ctl("--token", text, "status")

@@ -52,6 +52,8 @@ package final class Link {
     private var watch: WatchToken?
     private var outbox: [[OutgoingPart]] = []
     private let hasToken: Bool
+    private let isIPv6: Bool
+    private var probe: KeylessProbe?
     /// Connections in a row that ended in the handshake.
     private var interruptions = 0
     /// A server whose key is not the token's ends each of them without a word.
@@ -69,6 +71,7 @@ package final class Link {
         self.reactor = reactor
         self.handlers = handlers
         hasToken = token != nil
+        self.isIPv6 = isIPv6
         socket = try Socket(kind, in: context) { options in
             options.linger = .zero
             options.receiveHighWaterMark = receiveHighWaterMark
@@ -109,6 +112,8 @@ package final class Link {
         if linger != .zero { try? socket.configure { $0.linger = linger } }
         for topic in topics { try? socket.unsubscribe(topic) }
         outbox.removeAll()
+        probe?.close()
+        probe = nil
         socket.close()
         watch = nil
     }
@@ -157,6 +162,20 @@ package final class Link {
         }
     }
 
+    /// Whether the server has another key, or none at all: who asks without a key is told.
+    private func askWithoutKey() {
+        do throws(ZMQError) {
+            probe = try KeylessProbe(socket.kind, to: address, isIPv6: isIPv6, in: socket.context, on: reactor) {
+                [self] isOpen in
+                probe?.close()
+                guard socket.isOpen, !isConnected else { return }
+                handlers.change(.refused(isOpen ? .mechanismMismatch : .cryptographic))
+            }
+        } catch {
+            handlers.change(.refused(.cryptographic))
+        }
+    }
+
     private func lost() {
         isConnected = false
         outbox.removeAll()
@@ -171,12 +190,14 @@ package final class Link {
         case .handshakeSucceeded:
             isConnected = true
             interruptions = 0
+            probe?.close()
+            probe = nil
             handlers.change(.connected)
         case .disconnected: lost()
         case .handshakeFailed(_, .interrupted):
             lost()
             interruptions += 1
-            if hasToken, interruptions >= Self.tellingInterruptions { handlers.change(.refused(.cryptographic)) }
+            if hasToken, interruptions >= Self.tellingInterruptions, probe == nil { askWithoutKey() }
         case .handshakeFailed(_, let failure):
             handlers.change(.refused(failure))
         default: break

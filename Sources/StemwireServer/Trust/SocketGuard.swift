@@ -27,14 +27,32 @@ package final class SocketGuard: Sendable {
     private let gatekeeper: Gatekeeper?
     private let ipcPath: String?
     private let maximumConnections: Int
+    /// That share the process's descriptors.
+    private static let sockets = 3
     private let connections = Locked(ConnectionBook())
+    private let tally = Locked(Tally())
+
+    /// What has come of connections. libzmq does not tell of each handshake that comes to nothing; those that are over and
+    /// never came to anything are told by the difference.
+    private struct Tally {
+        var accepted: UInt64 = 0
+        var greeted: UInt64 = 0
+        var refused: UInt64 = 0
+        var failed: UInt64 = 0
+
+        func failures(open: Int) -> UInt64 {
+            let known = greeted + refused + UInt64(open)
+            return max(failed, accepted > known ? accepted - known : 0)
+        }
+    }
 
     /// - Parameter gatekeeper: nil: nobody is asked who it is.
     package init(_ service: String, gatekeeper: Gatekeeper?, configuration: TrustConfiguration) {
         self.service = service
         self.gatekeeper = gatekeeper
         ipcPath = configuration.ipcDirectory.map { "ipc://\($0)/\(service)" }
-        maximumConnections = configuration.maximumConnections
+        // Where descriptors run out libzmq turns on the spot; so many connections never take the last ones.
+        maximumConnections = min(configuration.maximumConnections, max(8, Machine.descriptorLimit / 2 / Self.sockets))
         gatekeeper?.add(self)
     }
 
@@ -68,7 +86,11 @@ package final class SocketGuard: Sendable {
     }
 
     package func peer(userID: String?, connection: Int32?) -> KnownPeer? {
-        guard let gatekeeper, let userID, !userID.isEmpty else { return .local }
+        guard let gatekeeper else { return .local }
+        guard let userID, !userID.isEmpty else {
+            // Only what comes by ipc has no key.
+            return connection.flatMap { ForeignConnection($0) }?.isLocal == true ? .local : nil
+        }
         if let connection { connections.withLock { $0.note(userID, on: connection) } }
         if let peer = gatekeeper.peer(userID) { return peer }
         if let connection { cut(connection) }
@@ -93,18 +115,29 @@ package final class SocketGuard: Sendable {
         switch event {
         case .accepted(_, let descriptor): accepted(descriptor)
         case .disconnected(_, let descriptor): connections.withLock { $0.closed(descriptor) }
-        case .handshakeFailed(_, .refused): counters.refusedKeys.wrappingAdd(1, ordering: .relaxed)
-        case .handshakeFailed: counters.failedHandshakes.wrappingAdd(1, ordering: .relaxed)
+        case .acceptFailed: counters.refusedConnections.wrappingAdd(1, ordering: .relaxed)
+        case .handshakeSucceeded: tally.withLock { $0.greeted += 1 }
+        case .handshakeFailed(_, .refused):
+            tally.withLock { $0.refused += 1 }
+            counters.refusedKeys.wrappingAdd(1, ordering: .relaxed)
+        case .handshakeFailed: tally.withLock { $0.failed += 1 }
         default: return
         }
-        counters.connections.store(connections.withLock { $0.count }, ordering: .relaxed)
+        let open = connections.withLock { $0.count }
+        counters.connections.store(open, ordering: .relaxed)
+        let failures = tally.withLock { $0.failures(open: open) }
+        let told = counters.failedHandshakes.load(ordering: .relaxed)
+        counters.failedHandshakes.store(max(told, failures), ordering: .relaxed)
     }
 
     private func accepted(_ descriptor: Int32) {
+        tally.withLock { $0.accepted += 1 }
         let isTooMany = connections.withLock { book in
             book.opened(descriptor)
             return book.count > maximumConnections && book.cut(descriptor)
         }
-        if isTooMany { counters.refusedConnections.wrappingAdd(1, ordering: .relaxed) }
+        guard isTooMany else { return }
+        tally.withLock { $0.refused += 1 }
+        counters.refusedConnections.wrappingAdd(1, ordering: .relaxed)
     }
 }

@@ -25,6 +25,7 @@ struct Connections: Sendable {
     let rules: AccessRules
     let mayControl: Bool
     let maximumPages: Int
+    let texts: [String: @Sendable () -> OperatorText]
     let logger: Logger
 
     func listen(host: String, port: Int, group: MultiThreadedEventLoopGroup) async throws -> Listener {
@@ -120,7 +121,7 @@ struct Connections: Sendable {
     }
 
     private func serve(_ web: Web) async throws {
-        let routes = HTTPRoutes(feed: feed, rules: rules)
+        let routes = HTTPRoutes(feed: feed, rules: rules, texts: texts)
         try await web.executeThenClose { inbound, outbound in
             var head: HTTPRequestHead?
             for try await part in inbound {

@@ -28,6 +28,7 @@ struct HTTPAnswer: Sendable {
 struct HTTPRoutes: Sendable {
     let feed: Feed
     let rules: AccessRules
+    let texts: [String: @Sendable () -> OperatorText]
 
     func answer(_ head: HTTPRequestHead) -> HTTPAnswer {
         guard rules.allows(host: head.headers["host"]) else {
@@ -40,6 +41,9 @@ struct HTTPRoutes: Sendable {
         let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         guard let path = parts.first, path.first == "/" else { return HTTPAnswer(.badRequest, "no path") }
         let name = path.dropFirst()
+        if let text = texts[String(name)]?() {
+            return HTTPAnswer(text.isGood ? .ok : .serviceUnavailable, text.mediaType, Array(text.text.utf8))
+        }
         if let file = PageFiles.all[String(name)] { return HTTPAnswer(.ok, file.mediaType, file.bytes) }
         switch name {
         case "healthz": return HTTPAnswer(.ok, "ok")

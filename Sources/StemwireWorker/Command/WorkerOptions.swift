@@ -27,7 +27,7 @@ public struct WorkerOptions: ParsableArguments {
         help: ArgumentHelp(
             "After SIGTERM or SIGINT: finish what is here within so many seconds; others do the rest.", valueName: "S"))
     public var leaveTimeout = 10.0
-    @Option(help: "trace, debug, info, notice, warning, error.") public var logLevel = "notice"
+    @OptionGroup public var log: LogOptions
     @Flag(help: "Print one JSON object a line on standard output.") public var json = false
 
     public init() {}

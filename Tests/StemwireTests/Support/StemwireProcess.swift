@@ -29,11 +29,13 @@ final class StemwireProcess: Sendable {
     private let process = Process()
     private let arguments: [String]
 
-    init(_ arguments: [String], environment: [String: String] = [:]) throws {
+    /// - Parameter shell: commands that a shell does before it becomes the program, such as a limit.
+    init(_ arguments: [String], environment: [String: String] = [:], shell: String? = nil) throws {
         self.arguments = arguments
         let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        process.executableURL = folder.appendingPathComponent("stemwire")
-        process.arguments = arguments
+        let program = folder.appendingPathComponent("stemwire")
+        process.executableURL = shell == nil ? program : URL(fileURLWithPath: "/bin/sh")
+        process.arguments = shell.map { ["-c", "\($0) && exec \"$0\" \"$@\"", program.path] + arguments } ?? arguments
         process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("STEMWIRE_") }
             .merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
@@ -64,6 +66,8 @@ final class StemwireProcess: Sendable {
     static func object(_ line: String) -> [String: Any]? {
         try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
     }
+
+    var processID: Int32 { process.processIdentifier }
 
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
