@@ -44,8 +44,9 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
     (
         "StemwireViewer",
         [
-            "CLibpng", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwireProtocol", "StemwireSystem",
-            "StemwireUDF", protobuf, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
+            "CLibjpeg", "CLibpng", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwireProtocol",
+            "StemwireSystem", "StemwireUDF", protobuf, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+            nio("NIOWebSocket"),
             .product(name: "Logging", package: "swift-log"),
         ]
     ),
@@ -84,6 +85,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
+        .systemLibrary(name: "CLibjpeg", providers: [.apt(["libjpeg-dev"])]),
         .systemLibrary(name: "CLibpng", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CLibxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CLibzmq", providers: [.apt(["libzmq3-dev"])]),

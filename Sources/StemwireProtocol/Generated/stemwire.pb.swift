@@ -85,45 +85,109 @@ public nonisolated struct WireFrameFormat: Sendable {
 }
 
 /// Identity of an acquisition's frames: expected = placed + missing + rejected. The other counts stand beside it.
-public nonisolated struct WireAccounting: Sendable {
+public nonisolated struct WireAccounting: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var expected: UInt64 = 0
+  public var expected: UInt64 {
+    get {_storage._expected}
+    set {_uniqueStorage()._expected = newValue}
+  }
 
-  public var placed: UInt64 = 0
+  public var placed: UInt64 {
+    get {_storage._placed}
+    set {_uniqueStorage()._placed = newValue}
+  }
 
-  public var missing: UInt64 = 0
+  public var missing: UInt64 {
+    get {_storage._missing}
+    set {_uniqueStorage()._missing = newValue}
+  }
 
-  public var rejected: UInt64 = 0
+  public var rejected: UInt64 {
+    get {_storage._rejected}
+    set {_uniqueStorage()._rejected = newValue}
+  }
 
-  public var duplicates: UInt64 = 0
+  public var duplicates: UInt64 {
+    get {_storage._duplicates}
+    set {_uniqueStorage()._duplicates = newValue}
+  }
 
-  public var strays: UInt64 = 0
+  public var strays: UInt64 {
+    get {_storage._strays}
+    set {_uniqueStorage()._strays = newValue}
+  }
 
-  public var leadInFrames: UInt64 = 0
+  public var leadInFrames: UInt64 {
+    get {_storage._leadInFrames}
+    set {_uniqueStorage()._leadInFrames = newValue}
+  }
 
-  public var flybackFrames: UInt64 = 0
+  public var flybackFrames: UInt64 {
+    get {_storage._flybackFrames}
+    set {_uniqueStorage()._flybackFrames = newValue}
+  }
 
-  public var tailFrames: UInt64 = 0
+  public var tailFrames: UInt64 {
+    get {_storage._tailFrames}
+    set {_uniqueStorage()._tailFrames = newValue}
+  }
 
-  public var malformed: UInt64 = 0
+  public var malformed: UInt64 {
+    get {_storage._malformed}
+    set {_uniqueStorage()._malformed = newValue}
+  }
 
-  public var garbageBytes: UInt64 = 0
+  public var garbageBytes: UInt64 {
+    get {_storage._garbageBytes}
+    set {_uniqueStorage()._garbageBytes = newValue}
+  }
 
-  public var otherMessages: UInt64 = 0
+  public var otherMessages: UInt64 {
+    get {_storage._otherMessages}
+    set {_uniqueStorage()._otherMessages = newValue}
+  }
 
-  public var droppedByRingFull: UInt64 = 0
+  public var droppedByRingFull: UInt64 {
+    get {_storage._droppedByRingFull}
+    set {_uniqueStorage()._droppedByRingFull = newValue}
+  }
 
   /// At most the limit of PROTOCOL.md; missing_ranges_truncated tells that there are more.
-  public var missingRanges: [WirePositionRange] = []
+  public var missingRanges: [WirePositionRange] {
+    get {_storage._missingRanges}
+    set {_uniqueStorage()._missingRanges = newValue}
+  }
 
-  public var missingRangesTruncated: Bool = false
+  public var missingRangesTruncated: Bool {
+    get {_storage._missingRangesTruncated}
+    set {_uniqueStorage()._missingRangesTruncated = newValue}
+  }
+
+  /// Positions whose only frames were rejected, and positions whose frame came more than once; each list at most as long.
+  public var rejectedRanges: [WirePositionRange] {
+    get {_storage._rejectedRanges}
+    set {_uniqueStorage()._rejectedRanges = newValue}
+  }
+
+  public var duplicateRanges: [WirePositionRange] {
+    get {_storage._duplicateRanges}
+    set {_uniqueStorage()._duplicateRanges = newValue}
+  }
+
+  /// There are more of either.
+  public var otherRangesTruncated: Bool {
+    get {_storage._otherRangesTruncated}
+    set {_uniqueStorage()._otherRangesTruncated = newValue}
+  }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// A user-defined function with its parameters, under an id that is unique in its run.
@@ -601,79 +665,49 @@ public nonisolated struct WireGenerationRange: Sendable {
 }
 
 /// An acquisition has ended. No payload.
-public nonisolated struct WireEnd: @unchecked Sendable {
+public nonisolated struct WireEnd: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var acquisition: Data {
-    get {_storage._acquisition}
-    set {_uniqueStorage()._acquisition = newValue}
-  }
+  public var acquisition: Data = Data()
 
-  public var generation: UInt64 {
-    get {_storage._generation}
-    set {_uniqueStorage()._generation = newValue}
-  }
+  public var generation: UInt64 = 0
 
   /// complete, newHeader, stopped, aborted, connectionClosed or idle.
-  public var reason: String {
-    get {_storage._reason}
-    set {_uniqueStorage()._reason = newValue}
-  }
+  public var reason: String = String()
 
   public var accounting: WireAccounting {
-    get {_storage._accounting ?? WireAccounting()}
-    set {_uniqueStorage()._accounting = newValue}
+    get {_accounting ?? WireAccounting()}
+    set {_accounting = newValue}
   }
   /// Returns true if `accounting` has been explicitly set.
-  public var hasAccounting: Bool {_storage._accounting != nil}
+  public var hasAccounting: Bool {self._accounting != nil}
   /// Clears the value of `accounting`. Subsequent reads from it will return its default value.
-  public mutating func clearAccounting() {_uniqueStorage()._accounting = nil}
+  public mutating func clearAccounting() {self._accounting = nil}
 
-  public var seconds: Double {
-    get {_storage._seconds}
-    set {_uniqueStorage()._seconds = newValue}
-  }
+  public var seconds: Double = 0
 
-  public var navShape: [UInt32] {
-    get {_storage._navShape}
-    set {_uniqueStorage()._navShape = newValue}
-  }
+  public var navShape: [UInt32] = []
 
   /// Tiles that the live stream carried, and tiles it had to leave out because its share of the ring was pinned.
-  public var tilesPublished: UInt64 {
-    get {_storage._tilesPublished}
-    set {_uniqueStorage()._tilesPublished = newValue}
-  }
+  public var tilesPublished: UInt64 = 0
 
-  public var tilesDropped: UInt64 {
-    get {_storage._tilesDropped}
-    set {_uniqueStorage()._tilesDropped = newValue}
-  }
+  public var tilesDropped: UInt64 = 0
 
   /// Frames that the runs processed, and those that failed in a UDF.
-  public var framesProcessed: UInt64 {
-    get {_storage._framesProcessed}
-    set {_uniqueStorage()._framesProcessed = newValue}
-  }
+  public var framesProcessed: UInt64 = 0
 
-  public var framesFailed: UInt64 {
-    get {_storage._framesFailed}
-    set {_uniqueStorage()._framesFailed = newValue}
-  }
+  public var framesFailed: UInt64 = 0
 
   /// The results whose final updates come, or have come; empty also when nothing is known of them.
-  public var results: [WireResultName] {
-    get {_storage._results}
-    set {_uniqueStorage()._results = newValue}
-  }
+  public var results: [WireResultName] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _accounting: WireAccounting? = nil
 }
 
 public nonisolated struct WireResultName: Sendable {
@@ -1430,66 +1464,42 @@ public nonisolated struct WireDetectorStatus: Sendable {
   public init() {}
 }
 
-public nonisolated struct WireAcquisitionStatus: @unchecked Sendable {
+public nonisolated struct WireAcquisitionStatus: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var acquisition: Data {
-    get {_storage._acquisition}
-    set {_uniqueStorage()._acquisition = newValue}
-  }
+  public var acquisition: Data = Data()
 
-  public var generation: UInt64 {
-    get {_storage._generation}
-    set {_uniqueStorage()._generation = newValue}
-  }
+  public var generation: UInt64 = 0
 
   /// Empty while it runs.
-  public var endReason: String {
-    get {_storage._endReason}
-    set {_uniqueStorage()._endReason = newValue}
-  }
+  public var endReason: String = String()
 
   public var accounting: WireAccounting {
-    get {_storage._accounting ?? WireAccounting()}
-    set {_uniqueStorage()._accounting = newValue}
+    get {_accounting ?? WireAccounting()}
+    set {_accounting = newValue}
   }
   /// Returns true if `accounting` has been explicitly set.
-  public var hasAccounting: Bool {_storage._accounting != nil}
+  public var hasAccounting: Bool {self._accounting != nil}
   /// Clears the value of `accounting`. Subsequent reads from it will return its default value.
-  public mutating func clearAccounting() {_uniqueStorage()._accounting = nil}
+  public mutating func clearAccounting() {self._accounting = nil}
 
-  public var navShape: [UInt32] {
-    get {_storage._navShape}
-    set {_uniqueStorage()._navShape = newValue}
-  }
+  public var navShape: [UInt32] = []
 
-  public var sigShape: [UInt32] {
-    get {_storage._sigShape}
-    set {_uniqueStorage()._sigShape = newValue}
-  }
+  public var sigShape: [UInt32] = []
 
-  public var seconds: Double {
-    get {_storage._seconds}
-    set {_uniqueStorage()._seconds = newValue}
-  }
+  public var seconds: Double = 0
 
-  public var framesPerSecond: Double {
-    get {_storage._framesPerSecond}
-    set {_uniqueStorage()._framesPerSecond = newValue}
-  }
+  public var framesPerSecond: Double = 0
 
-  public var framesProcessed: UInt64 {
-    get {_storage._framesProcessed}
-    set {_uniqueStorage()._framesProcessed = newValue}
-  }
+  public var framesProcessed: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _accounting: WireAccounting? = nil
 }
 
 public nonisolated struct WireRingStatus: Sendable {
@@ -2895,99 +2905,184 @@ nonisolated extension WireFrameFormat: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireAccounting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Accounting"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}expected\0\u{1}placed\0\u{1}missing\0\u{1}rejected\0\u{1}duplicates\0\u{1}strays\0\u{3}lead_in_frames\0\u{3}flyback_frames\0\u{3}tail_frames\0\u{1}malformed\0\u{3}garbage_bytes\0\u{3}other_messages\0\u{3}dropped_by_ring_full\0\u{3}missing_ranges\0\u{3}missing_ranges_truncated\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}expected\0\u{1}placed\0\u{1}missing\0\u{1}rejected\0\u{1}duplicates\0\u{1}strays\0\u{3}lead_in_frames\0\u{3}flyback_frames\0\u{3}tail_frames\0\u{1}malformed\0\u{3}garbage_bytes\0\u{3}other_messages\0\u{3}dropped_by_ring_full\0\u{3}missing_ranges\0\u{3}missing_ranges_truncated\0\u{3}rejected_ranges\0\u{3}duplicate_ranges\0\u{3}other_ranges_truncated\0")
+
+  fileprivate class _StorageClass {
+    var _expected: UInt64 = 0
+    var _placed: UInt64 = 0
+    var _missing: UInt64 = 0
+    var _rejected: UInt64 = 0
+    var _duplicates: UInt64 = 0
+    var _strays: UInt64 = 0
+    var _leadInFrames: UInt64 = 0
+    var _flybackFrames: UInt64 = 0
+    var _tailFrames: UInt64 = 0
+    var _malformed: UInt64 = 0
+    var _garbageBytes: UInt64 = 0
+    var _otherMessages: UInt64 = 0
+    var _droppedByRingFull: UInt64 = 0
+    var _missingRanges: [WirePositionRange] = []
+    var _missingRangesTruncated: Bool = false
+    var _rejectedRanges: [WirePositionRange] = []
+    var _duplicateRanges: [WirePositionRange] = []
+    var _otherRangesTruncated: Bool = false
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _expected = source._expected
+      _placed = source._placed
+      _missing = source._missing
+      _rejected = source._rejected
+      _duplicates = source._duplicates
+      _strays = source._strays
+      _leadInFrames = source._leadInFrames
+      _flybackFrames = source._flybackFrames
+      _tailFrames = source._tailFrames
+      _malformed = source._malformed
+      _garbageBytes = source._garbageBytes
+      _otherMessages = source._otherMessages
+      _droppedByRingFull = source._droppedByRingFull
+      _missingRanges = source._missingRanges
+      _missingRangesTruncated = source._missingRangesTruncated
+      _rejectedRanges = source._rejectedRanges
+      _duplicateRanges = source._duplicateRanges
+      _otherRangesTruncated = source._otherRangesTruncated
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.expected) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.placed) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.missing) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.rejected) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.duplicates) }()
-      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.strays) }()
-      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.leadInFrames) }()
-      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.flybackFrames) }()
-      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.tailFrames) }()
-      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.malformed) }()
-      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.garbageBytes) }()
-      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.otherMessages) }()
-      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.droppedByRingFull) }()
-      case 14: try { try decoder.decodeRepeatedMessageField(value: &self.missingRanges) }()
-      case 15: try { try decoder.decodeSingularBoolField(value: &self.missingRangesTruncated) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._expected) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._placed) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._missing) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._rejected) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._duplicates) }()
+        case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._strays) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._leadInFrames) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._flybackFrames) }()
+        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._tailFrames) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._malformed) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._garbageBytes) }()
+        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._otherMessages) }()
+        case 13: try { try decoder.decodeSingularUInt64Field(value: &_storage._droppedByRingFull) }()
+        case 14: try { try decoder.decodeRepeatedMessageField(value: &_storage._missingRanges) }()
+        case 15: try { try decoder.decodeSingularBoolField(value: &_storage._missingRangesTruncated) }()
+        case 16: try { try decoder.decodeRepeatedMessageField(value: &_storage._rejectedRanges) }()
+        case 17: try { try decoder.decodeRepeatedMessageField(value: &_storage._duplicateRanges) }()
+        case 18: try { try decoder.decodeSingularBoolField(value: &_storage._otherRangesTruncated) }()
+        default: break
+        }
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.expected != 0 {
-      try visitor.visitSingularUInt64Field(value: self.expected, fieldNumber: 1)
-    }
-    if self.placed != 0 {
-      try visitor.visitSingularUInt64Field(value: self.placed, fieldNumber: 2)
-    }
-    if self.missing != 0 {
-      try visitor.visitSingularUInt64Field(value: self.missing, fieldNumber: 3)
-    }
-    if self.rejected != 0 {
-      try visitor.visitSingularUInt64Field(value: self.rejected, fieldNumber: 4)
-    }
-    if self.duplicates != 0 {
-      try visitor.visitSingularUInt64Field(value: self.duplicates, fieldNumber: 5)
-    }
-    if self.strays != 0 {
-      try visitor.visitSingularUInt64Field(value: self.strays, fieldNumber: 6)
-    }
-    if self.leadInFrames != 0 {
-      try visitor.visitSingularUInt64Field(value: self.leadInFrames, fieldNumber: 7)
-    }
-    if self.flybackFrames != 0 {
-      try visitor.visitSingularUInt64Field(value: self.flybackFrames, fieldNumber: 8)
-    }
-    if self.tailFrames != 0 {
-      try visitor.visitSingularUInt64Field(value: self.tailFrames, fieldNumber: 9)
-    }
-    if self.malformed != 0 {
-      try visitor.visitSingularUInt64Field(value: self.malformed, fieldNumber: 10)
-    }
-    if self.garbageBytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.garbageBytes, fieldNumber: 11)
-    }
-    if self.otherMessages != 0 {
-      try visitor.visitSingularUInt64Field(value: self.otherMessages, fieldNumber: 12)
-    }
-    if self.droppedByRingFull != 0 {
-      try visitor.visitSingularUInt64Field(value: self.droppedByRingFull, fieldNumber: 13)
-    }
-    if !self.missingRanges.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.missingRanges, fieldNumber: 14)
-    }
-    if self.missingRangesTruncated != false {
-      try visitor.visitSingularBoolField(value: self.missingRangesTruncated, fieldNumber: 15)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._expected != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._expected, fieldNumber: 1)
+      }
+      if _storage._placed != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._placed, fieldNumber: 2)
+      }
+      if _storage._missing != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._missing, fieldNumber: 3)
+      }
+      if _storage._rejected != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._rejected, fieldNumber: 4)
+      }
+      if _storage._duplicates != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._duplicates, fieldNumber: 5)
+      }
+      if _storage._strays != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._strays, fieldNumber: 6)
+      }
+      if _storage._leadInFrames != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._leadInFrames, fieldNumber: 7)
+      }
+      if _storage._flybackFrames != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._flybackFrames, fieldNumber: 8)
+      }
+      if _storage._tailFrames != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._tailFrames, fieldNumber: 9)
+      }
+      if _storage._malformed != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._malformed, fieldNumber: 10)
+      }
+      if _storage._garbageBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._garbageBytes, fieldNumber: 11)
+      }
+      if _storage._otherMessages != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._otherMessages, fieldNumber: 12)
+      }
+      if _storage._droppedByRingFull != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._droppedByRingFull, fieldNumber: 13)
+      }
+      if !_storage._missingRanges.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._missingRanges, fieldNumber: 14)
+      }
+      if _storage._missingRangesTruncated != false {
+        try visitor.visitSingularBoolField(value: _storage._missingRangesTruncated, fieldNumber: 15)
+      }
+      if !_storage._rejectedRanges.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._rejectedRanges, fieldNumber: 16)
+      }
+      if !_storage._duplicateRanges.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._duplicateRanges, fieldNumber: 17)
+      }
+      if _storage._otherRangesTruncated != false {
+        try visitor.visitSingularBoolField(value: _storage._otherRangesTruncated, fieldNumber: 18)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireAccounting, rhs: WireAccounting) -> Bool {
-    if lhs.expected != rhs.expected {return false}
-    if lhs.placed != rhs.placed {return false}
-    if lhs.missing != rhs.missing {return false}
-    if lhs.rejected != rhs.rejected {return false}
-    if lhs.duplicates != rhs.duplicates {return false}
-    if lhs.strays != rhs.strays {return false}
-    if lhs.leadInFrames != rhs.leadInFrames {return false}
-    if lhs.flybackFrames != rhs.flybackFrames {return false}
-    if lhs.tailFrames != rhs.tailFrames {return false}
-    if lhs.malformed != rhs.malformed {return false}
-    if lhs.garbageBytes != rhs.garbageBytes {return false}
-    if lhs.otherMessages != rhs.otherMessages {return false}
-    if lhs.droppedByRingFull != rhs.droppedByRingFull {return false}
-    if lhs.missingRanges != rhs.missingRanges {return false}
-    if lhs.missingRangesTruncated != rhs.missingRangesTruncated {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._expected != rhs_storage._expected {return false}
+        if _storage._placed != rhs_storage._placed {return false}
+        if _storage._missing != rhs_storage._missing {return false}
+        if _storage._rejected != rhs_storage._rejected {return false}
+        if _storage._duplicates != rhs_storage._duplicates {return false}
+        if _storage._strays != rhs_storage._strays {return false}
+        if _storage._leadInFrames != rhs_storage._leadInFrames {return false}
+        if _storage._flybackFrames != rhs_storage._flybackFrames {return false}
+        if _storage._tailFrames != rhs_storage._tailFrames {return false}
+        if _storage._malformed != rhs_storage._malformed {return false}
+        if _storage._garbageBytes != rhs_storage._garbageBytes {return false}
+        if _storage._otherMessages != rhs_storage._otherMessages {return false}
+        if _storage._droppedByRingFull != rhs_storage._droppedByRingFull {return false}
+        if _storage._missingRanges != rhs_storage._missingRanges {return false}
+        if _storage._missingRangesTruncated != rhs_storage._missingRangesTruncated {return false}
+        if _storage._rejectedRanges != rhs_storage._rejectedRanges {return false}
+        if _storage._duplicateRanges != rhs_storage._duplicateRanges {return false}
+        if _storage._otherRangesTruncated != rhs_storage._otherRangesTruncated {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3900,137 +3995,81 @@ nonisolated extension WireEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
   public static let protoMessageName: String = _protobuf_package + ".End"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{1}reason\0\u{1}accounting\0\u{1}seconds\0\u{3}nav_shape\0\u{3}tiles_published\0\u{3}tiles_dropped\0\u{3}frames_processed\0\u{3}frames_failed\0\u{1}results\0")
 
-  fileprivate class _StorageClass {
-    var _acquisition: Data = Data()
-    var _generation: UInt64 = 0
-    var _reason: String = String()
-    var _accounting: WireAccounting? = nil
-    var _seconds: Double = 0
-    var _navShape: [UInt32] = []
-    var _tilesPublished: UInt64 = 0
-    var _tilesDropped: UInt64 = 0
-    var _framesProcessed: UInt64 = 0
-    var _framesFailed: UInt64 = 0
-    var _results: [WireResultName] = []
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _acquisition = source._acquisition
-      _generation = source._generation
-      _reason = source._reason
-      _accounting = source._accounting
-      _seconds = source._seconds
-      _navShape = source._navShape
-      _tilesPublished = source._tilesPublished
-      _tilesDropped = source._tilesDropped
-      _framesProcessed = source._framesProcessed
-      _framesFailed = source._framesFailed
-      _results = source._results
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularBytesField(value: &_storage._acquisition) }()
-        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._generation) }()
-        case 3: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
-        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._accounting) }()
-        case 5: try { try decoder.decodeSingularDoubleField(value: &_storage._seconds) }()
-        case 6: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._navShape) }()
-        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._tilesPublished) }()
-        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._tilesDropped) }()
-        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesProcessed) }()
-        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesFailed) }()
-        case 11: try { try decoder.decodeRepeatedMessageField(value: &_storage._results) }()
-        default: break
-        }
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._accounting) }()
+      case 5: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
+      case 6: try { try decoder.decodeRepeatedUInt32Field(value: &self.navShape) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.tilesPublished) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.tilesDropped) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.framesProcessed) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.framesFailed) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.results) }()
+      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if !_storage._acquisition.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._acquisition, fieldNumber: 1)
-      }
-      if _storage._generation != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._generation, fieldNumber: 2)
-      }
-      if !_storage._reason.isEmpty {
-        try visitor.visitSingularStringField(value: _storage._reason, fieldNumber: 3)
-      }
-      try { if let v = _storage._accounting {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-      } }()
-      if _storage._seconds.bitPattern != 0 {
-        try visitor.visitSingularDoubleField(value: _storage._seconds, fieldNumber: 5)
-      }
-      if !_storage._navShape.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._navShape, fieldNumber: 6)
-      }
-      if _storage._tilesPublished != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._tilesPublished, fieldNumber: 7)
-      }
-      if _storage._tilesDropped != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._tilesDropped, fieldNumber: 8)
-      }
-      if _storage._framesProcessed != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._framesProcessed, fieldNumber: 9)
-      }
-      if _storage._framesFailed != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._framesFailed, fieldNumber: 10)
-      }
-      if !_storage._results.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._results, fieldNumber: 11)
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 1)
+    }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    try { if let v = self._accounting {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    if self.seconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 5)
+    }
+    if !self.navShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.navShape, fieldNumber: 6)
+    }
+    if self.tilesPublished != 0 {
+      try visitor.visitSingularUInt64Field(value: self.tilesPublished, fieldNumber: 7)
+    }
+    if self.tilesDropped != 0 {
+      try visitor.visitSingularUInt64Field(value: self.tilesDropped, fieldNumber: 8)
+    }
+    if self.framesProcessed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesProcessed, fieldNumber: 9)
+    }
+    if self.framesFailed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesFailed, fieldNumber: 10)
+    }
+    if !self.results.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.results, fieldNumber: 11)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireEnd, rhs: WireEnd) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._acquisition != rhs_storage._acquisition {return false}
-        if _storage._generation != rhs_storage._generation {return false}
-        if _storage._reason != rhs_storage._reason {return false}
-        if _storage._accounting != rhs_storage._accounting {return false}
-        if _storage._seconds != rhs_storage._seconds {return false}
-        if _storage._navShape != rhs_storage._navShape {return false}
-        if _storage._tilesPublished != rhs_storage._tilesPublished {return false}
-        if _storage._tilesDropped != rhs_storage._tilesDropped {return false}
-        if _storage._framesProcessed != rhs_storage._framesProcessed {return false}
-        if _storage._framesFailed != rhs_storage._framesFailed {return false}
-        if _storage._results != rhs_storage._results {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs._accounting != rhs._accounting {return false}
+    if lhs.seconds != rhs.seconds {return false}
+    if lhs.navShape != rhs.navShape {return false}
+    if lhs.tilesPublished != rhs.tilesPublished {return false}
+    if lhs.tilesDropped != rhs.tilesDropped {return false}
+    if lhs.framesProcessed != rhs.framesProcessed {return false}
+    if lhs.framesFailed != rhs.framesFailed {return false}
+    if lhs.results != rhs.results {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5461,123 +5500,71 @@ nonisolated extension WireAcquisitionStatus: SwiftProtobuf.Message, SwiftProtobu
   public static let protoMessageName: String = _protobuf_package + ".AcquisitionStatus"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{3}end_reason\0\u{1}accounting\0\u{3}nav_shape\0\u{3}sig_shape\0\u{1}seconds\0\u{3}frames_per_second\0\u{3}frames_processed\0")
 
-  fileprivate class _StorageClass {
-    var _acquisition: Data = Data()
-    var _generation: UInt64 = 0
-    var _endReason: String = String()
-    var _accounting: WireAccounting? = nil
-    var _navShape: [UInt32] = []
-    var _sigShape: [UInt32] = []
-    var _seconds: Double = 0
-    var _framesPerSecond: Double = 0
-    var _framesProcessed: UInt64 = 0
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _acquisition = source._acquisition
-      _generation = source._generation
-      _endReason = source._endReason
-      _accounting = source._accounting
-      _navShape = source._navShape
-      _sigShape = source._sigShape
-      _seconds = source._seconds
-      _framesPerSecond = source._framesPerSecond
-      _framesProcessed = source._framesProcessed
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularBytesField(value: &_storage._acquisition) }()
-        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._generation) }()
-        case 3: try { try decoder.decodeSingularStringField(value: &_storage._endReason) }()
-        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._accounting) }()
-        case 5: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._navShape) }()
-        case 6: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._sigShape) }()
-        case 7: try { try decoder.decodeSingularDoubleField(value: &_storage._seconds) }()
-        case 8: try { try decoder.decodeSingularDoubleField(value: &_storage._framesPerSecond) }()
-        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesProcessed) }()
-        default: break
-        }
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.endReason) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._accounting) }()
+      case 5: try { try decoder.decodeRepeatedUInt32Field(value: &self.navShape) }()
+      case 6: try { try decoder.decodeRepeatedUInt32Field(value: &self.sigShape) }()
+      case 7: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.framesPerSecond) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.framesProcessed) }()
+      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if !_storage._acquisition.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._acquisition, fieldNumber: 1)
-      }
-      if _storage._generation != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._generation, fieldNumber: 2)
-      }
-      if !_storage._endReason.isEmpty {
-        try visitor.visitSingularStringField(value: _storage._endReason, fieldNumber: 3)
-      }
-      try { if let v = _storage._accounting {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-      } }()
-      if !_storage._navShape.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._navShape, fieldNumber: 5)
-      }
-      if !_storage._sigShape.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._sigShape, fieldNumber: 6)
-      }
-      if _storage._seconds.bitPattern != 0 {
-        try visitor.visitSingularDoubleField(value: _storage._seconds, fieldNumber: 7)
-      }
-      if _storage._framesPerSecond.bitPattern != 0 {
-        try visitor.visitSingularDoubleField(value: _storage._framesPerSecond, fieldNumber: 8)
-      }
-      if _storage._framesProcessed != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._framesProcessed, fieldNumber: 9)
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 1)
+    }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 2)
+    }
+    if !self.endReason.isEmpty {
+      try visitor.visitSingularStringField(value: self.endReason, fieldNumber: 3)
+    }
+    try { if let v = self._accounting {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    if !self.navShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.navShape, fieldNumber: 5)
+    }
+    if !self.sigShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.sigShape, fieldNumber: 6)
+    }
+    if self.seconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 7)
+    }
+    if self.framesPerSecond.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.framesPerSecond, fieldNumber: 8)
+    }
+    if self.framesProcessed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesProcessed, fieldNumber: 9)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireAcquisitionStatus, rhs: WireAcquisitionStatus) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._acquisition != rhs_storage._acquisition {return false}
-        if _storage._generation != rhs_storage._generation {return false}
-        if _storage._endReason != rhs_storage._endReason {return false}
-        if _storage._accounting != rhs_storage._accounting {return false}
-        if _storage._navShape != rhs_storage._navShape {return false}
-        if _storage._sigShape != rhs_storage._sigShape {return false}
-        if _storage._seconds != rhs_storage._seconds {return false}
-        if _storage._framesPerSecond != rhs_storage._framesPerSecond {return false}
-        if _storage._framesProcessed != rhs_storage._framesProcessed {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.endReason != rhs.endReason {return false}
+    if lhs._accounting != rhs._accounting {return false}
+    if lhs.navShape != rhs.navShape {return false}
+    if lhs.sigShape != rhs.sigShape {return false}
+    if lhs.seconds != rhs.seconds {return false}
+    if lhs.framesPerSecond != rhs.framesPerSecond {return false}
+    if lhs.framesProcessed != rhs.framesProcessed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

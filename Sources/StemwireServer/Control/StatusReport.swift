@@ -89,7 +89,7 @@ final class StatusReport: Sendable {
         status.earlierAcquisitions = summaries.filter { $0.generation < status.previousAcquisition.generation }
             .suffix(Self.earlierAcquisitions).map { summary in
                 var earlier = WireAcquisitionStatus(summary)
-                earlier.accounting.limitMissingRanges(to: Self.earlierMissingRanges)
+                earlier.accounting.limitRanges(to: Self.earlierMissingRanges)
                 return earlier
             }
         status.ring = ringStatus()

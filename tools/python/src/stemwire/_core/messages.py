@@ -202,6 +202,8 @@ def accounting(message: pb.Accounting) -> Accounting:
         message.dropped_by_ring_full,
         tuple(range(each.first, each.first + each.count) for each in message.missing_ranges),
         message.missing_ranges_truncated,
+        tuple(range(each.first, each.first + each.count) for each in message.rejected_ranges),
+        tuple(range(each.first, each.first + each.count) for each in message.duplicate_ranges),
     )
 
 

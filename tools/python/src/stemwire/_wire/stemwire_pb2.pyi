@@ -20,9 +20,10 @@ class AccessStatus(_message.Message):
     def __init__(self, keys_needed: bool = ..., enrolled: _Optional[int] = ..., sockets: _Optional[_Iterable[_Union[SocketAccess, _Mapping]]] = ...) -> None: ...
 
 class Accounting(_message.Message):
-    __slots__ = ["dropped_by_ring_full", "duplicates", "expected", "flyback_frames", "garbage_bytes", "lead_in_frames", "malformed", "missing", "missing_ranges", "missing_ranges_truncated", "other_messages", "placed", "rejected", "strays", "tail_frames"]
+    __slots__ = ["dropped_by_ring_full", "duplicate_ranges", "duplicates", "expected", "flyback_frames", "garbage_bytes", "lead_in_frames", "malformed", "missing", "missing_ranges", "missing_ranges_truncated", "other_messages", "other_ranges_truncated", "placed", "rejected", "rejected_ranges", "strays", "tail_frames"]
     DROPPED_BY_RING_FULL_FIELD_NUMBER: _ClassVar[int]
     DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_RANGES_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
     FLYBACK_FRAMES_FIELD_NUMBER: _ClassVar[int]
     GARBAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -32,11 +33,14 @@ class Accounting(_message.Message):
     MISSING_RANGES_FIELD_NUMBER: _ClassVar[int]
     MISSING_RANGES_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     OTHER_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    OTHER_RANGES_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     PLACED_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_RANGES_FIELD_NUMBER: _ClassVar[int]
     STRAYS_FIELD_NUMBER: _ClassVar[int]
     TAIL_FRAMES_FIELD_NUMBER: _ClassVar[int]
     dropped_by_ring_full: int
+    duplicate_ranges: _containers.RepeatedCompositeFieldContainer[PositionRange]
     duplicates: int
     expected: int
     flyback_frames: int
@@ -47,11 +51,13 @@ class Accounting(_message.Message):
     missing_ranges: _containers.RepeatedCompositeFieldContainer[PositionRange]
     missing_ranges_truncated: bool
     other_messages: int
+    other_ranges_truncated: bool
     placed: int
     rejected: int
+    rejected_ranges: _containers.RepeatedCompositeFieldContainer[PositionRange]
     strays: int
     tail_frames: int
-    def __init__(self, expected: _Optional[int] = ..., placed: _Optional[int] = ..., missing: _Optional[int] = ..., rejected: _Optional[int] = ..., duplicates: _Optional[int] = ..., strays: _Optional[int] = ..., lead_in_frames: _Optional[int] = ..., flyback_frames: _Optional[int] = ..., tail_frames: _Optional[int] = ..., malformed: _Optional[int] = ..., garbage_bytes: _Optional[int] = ..., other_messages: _Optional[int] = ..., dropped_by_ring_full: _Optional[int] = ..., missing_ranges: _Optional[_Iterable[_Union[PositionRange, _Mapping]]] = ..., missing_ranges_truncated: bool = ...) -> None: ...
+    def __init__(self, expected: _Optional[int] = ..., placed: _Optional[int] = ..., missing: _Optional[int] = ..., rejected: _Optional[int] = ..., duplicates: _Optional[int] = ..., strays: _Optional[int] = ..., lead_in_frames: _Optional[int] = ..., flyback_frames: _Optional[int] = ..., tail_frames: _Optional[int] = ..., malformed: _Optional[int] = ..., garbage_bytes: _Optional[int] = ..., other_messages: _Optional[int] = ..., dropped_by_ring_full: _Optional[int] = ..., missing_ranges: _Optional[_Iterable[_Union[PositionRange, _Mapping]]] = ..., missing_ranges_truncated: bool = ..., rejected_ranges: _Optional[_Iterable[_Union[PositionRange, _Mapping]]] = ..., duplicate_ranges: _Optional[_Iterable[_Union[PositionRange, _Mapping]]] = ..., other_ranges_truncated: bool = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ["item"]
