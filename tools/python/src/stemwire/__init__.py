@@ -41,7 +41,7 @@ from .errors import (
 from .frames import FrameFormat, Tile
 from .iterators import FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
 from .plot import LivePlot
-from .results import Channel, Results
+from .results import Channel, Manifest, Results
 from .status import Accounting, AcquisitionStatus, Directory, Done, End, Event, RunStatus, Start, Status
 from .udfs import UDF, com, disk, pick, ring, sumsig, total, udf
 
@@ -70,6 +70,7 @@ __all__ = [
     "InvalidArgument",
     "LivePlot",
     "MalformedRequest",
+    "Manifest",
     "NotFound",
     "NotStemwire",
     "ProtocolError",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -36,6 +37,7 @@ class Lane:
         *,
         receive_limit: int,
         linger_ms: int = 0,
+        send_limit: int | None = None,
         topics: Iterable[bytes] = (),
     ) -> None:
         self.endpoint = endpoint
@@ -46,6 +48,8 @@ class Lane:
         self.socket: zmq.Socket[bytes] = context.socket(kind)
         self.socket.set(zmq.LINGER, linger_ms)
         self.socket.set(zmq.RCVHWM, receive_limit)
+        if send_limit is not None:
+            self.socket.set(zmq.SNDHWM, send_limit)
         self.socket.set(zmq.MAXMSGSIZE, PAYLOAD_BYTES)
         self.socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
         self.socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
@@ -86,6 +90,14 @@ class Lane:
         """False when the queue is full, which it only is when nobody takes what is in it."""
         try:
             self.socket.send(message, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def send_parts(self, parts: Sequence[Any]) -> bool:
+        """The parts of a message; large ones are read where they lie, so they must not change any more."""
+        try:
+            self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return False
         return True

@@ -155,6 +155,8 @@ class UpdateStream:
         self.follower.snapshot(state, time)
 
     def _silence(self) -> str:
+        if self.follower.error:
+            return f"no result of the run {self._run!r} within {self._timeout:g} s: {self.follower.error}"
         if self.follower.acquisition is None:
             return f"no acquisition began within {self._timeout:g} s: arm and trigger the detector, or wait for longer"
         return f"no new result within {self._timeout:g} s, at {self.follower.results.coverage:.0%} of the scan"
