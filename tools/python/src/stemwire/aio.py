@@ -272,9 +272,20 @@ class AsyncConnection(_AsyncClosing):
         run: str = "",
         acquisitions: int = 0,
         join_current: bool = False,
+        from_start: bool = False,
         timeout: float | None = None,
     ) -> str:
-        return await self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout)
+        return await self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout, from_start)
+
+    async def change_run(
+        self,
+        run: str,
+        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
+        *,
+        recompute: bool = False,
+        timeout: float | None = None,
+    ) -> Done:
+        return await self._client.change_run(run, as_udfs(udfs), recompute, timeout)
 
     async def stop_run(self, run: str, *, timeout: float | None = None) -> Done:
         return await self._client.stop_run(run, timeout)

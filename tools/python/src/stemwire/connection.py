@@ -188,10 +188,29 @@ class Connection(Closing):
         run: str = "",
         acquisitions: int = 0,
         join_current: bool = False,
+        from_start: bool = False,
         timeout: float | None = None,
     ) -> str:
-        """Starts a run on so many acquisitions (0: until stopped); gives its id, for `updates` and `stop_run`."""
-        return _run(self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout))
+        """Starts a run on so many acquisitions (0: until stopped); gives its id, for `updates` and `stop_run`.
+
+        With `join_current` it takes part in the acquisition that runs; with `from_start` too, also in what came before, as
+        far as the server still has the frames.
+        """
+        return _run(self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout, from_start))
+
+    def change_run(
+        self,
+        run: str,
+        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
+        *,
+        recompute: bool = False,
+        timeout: float | None = None,
+    ) -> Done:
+        """Gives UDFs of a run, by their ids, other parameters, from the next partition on; `scan.run` is the id of a scan's.
+
+        With `recompute`, what was done before is done again, as far as the server still has the frames.
+        """
+        return _run(self._client.change_run(run, as_udfs(udfs), recompute, timeout))
 
     def stop_run(self, run: str, *, timeout: float | None = None) -> Done:
         return _run(self._client.stop_run(run, timeout))

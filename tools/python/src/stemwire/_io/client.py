@@ -163,15 +163,26 @@ class Client:
         return await self._done("abort", pb.AbortRequest(), timeout)
 
     async def start_run(
-        self, udfs: Sequence[UDF], run: str, acquisitions: int, join_current: bool, timeout: float | None = None
+        self,
+        udfs: Sequence[UDF],
+        run: str,
+        acquisitions: int,
+        join_current: bool,
+        timeout: float | None = None,
+        from_start: bool = False,
     ) -> str:
         body = pb.StartRunRequest(
             run=run,
-            udfs=[pb.UdfRequest(id=each.id, name=each.name, parameters=dict(each.parameters)) for each in udfs],
+            udfs=_requests(udfs),
             acquisitions=acquisitions,
             join_current=join_current,
+            from_start=from_start,
         )
         return (await self.request("start_run", body, timeout)).reply.run_started.run
+
+    async def change_run(self, run: str, udfs: Sequence[UDF], recompute: bool, timeout: float | None = None) -> Done:
+        body = pb.ChangeRunRequest(run=run, udfs=_requests(udfs), recompute=recompute)
+        return await self._done("change_run", body, timeout)
 
     async def stop_run(self, run: str, timeout: float | None = None) -> Done:
         return await self._done("stop_run", pb.StopRunRequest(run=run), timeout)
@@ -183,6 +194,10 @@ class Client:
     async def _done(self, kind: str, body: Message, timeout: float | None) -> Done:
         reply = (await self.request(kind, body, timeout)).reply
         return Done(reply.done.frames_placed, reply.done.generation, reply.state_before, reply.state_after)
+
+
+def _requests(udfs: Sequence[UDF]) -> list[pb.UdfRequest]:
+    return [pb.UdfRequest(id=each.id, name=each.name, parameters=dict(each.parameters)) for each in udfs]
 
 
 def _parameter(value: object) -> str:

@@ -7,7 +7,9 @@ rising order, each onto what there is, as LiberTEM's inline executor does: the r
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -89,6 +91,7 @@ class LiberTEMUDF:
         buffers: Mapping[str, Any] = udf.get_result_buffers()
         self._uses = {name: buffer.use for name, buffer in buffers.items()}
         overrides = type(udf).get_results is not UDF.get_results
+        made = _result_dtypes(udf, int(np.count_nonzero(self._roi))) if overrides else {}
         declarations: list[Declaration] = []
         self._wire_names: dict[str, str] = {}
         for name, buffer in buffers.items():
@@ -97,13 +100,15 @@ class LiberTEMUDF:
             if buffer.kind == "single":
                 shape = tuple(udf.results.get_buffer(name).shape)
             use = {None: "exported", "private": "private", "result_only": "result_only"}[buffer.use]
+            shown = _wire_dtype(name, made.get(name, dtype))
             if use == "exported" and overrides:
                 # get_results() may show something else under the name.
                 self._wire_names[name] = f"{name}.merged"
                 declarations.append(Declaration(f"{name}.merged", buffer.kind, dtype, shape, "private", "custom"))
-                declarations.append(Declaration(name, buffer.kind, dtype, shape, "result_only", "custom"))
+                declarations.append(Declaration(name, buffer.kind, shown, shape, "result_only", "custom"))
                 continue
             self._wire_names[name] = name
+            dtype = shown if use == "result_only" else dtype
             declarations.append(Declaration(name, buffer.kind, dtype, shape, use, "custom"))
         self._merged = [name for name in buffers if buffers[name].use != "result_only"]
         self._kinds = {name: buffer.kind for name, buffer in buffers.items()}
@@ -350,6 +355,18 @@ def _share_file(udf: UDF, plan: PlanRequest) -> SharedFile | None:
     meta = plan.meta
     shape = (*meta.nav_shape, *meta.sig_shape)
     return SharedFile(udf.params.filename, str(meta.acquisition), shape, meta.dtype)
+
+
+def _result_dtypes(udf: UDF, positions: int) -> dict[str, np.dtype[Any]]:
+    """Of what `get_results` makes: LiberTEM lets it differ from the declaration, as float64 from float32."""
+    for valid in (False, True):
+        udf.meta.set_valid_nav_mask(np.full(positions, valid))
+        udf.clear_views()
+        # On buffers in which nothing is yet, a UDF may divide by zero, or fail.
+        with suppress(Exception), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return {name: np.asarray(result.raw_data).dtype for name, result in udf._do_get_results().items()}
+    return {}
 
 
 def _wire_dtype(name: str, dtype: Any) -> np.dtype[Any]:
