@@ -33,6 +33,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
             .product(name: "Logging", package: "swift-log"),
         ]
     ),
+    ("StemwireAdapter", ["MerlinProtocol", "StemwireClient", "StemwireSystem"]),
     (
         "StemwireWorker",
         [
@@ -90,7 +91,8 @@ let package = Package(
             name: "StemwireCommand",
             dependencies: [
                 "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-                "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF", "StemwireViewer", "StemwireWorker",
+                "StemwireAdapter", "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF", "StemwireViewer",
+                "StemwireWorker",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),

@@ -16,7 +16,9 @@ struct StemwireCommand: AsyncParsableCommand {
             3 peer unreachable, 4 timed out, 64 usage, 130 interrupted.
             """,
         version: "0.1.0",
-        subcommands: [Sim.self, Serve.self, Relay.self, Worker.self, Run.self, Watch.self, View.self, Ctl.self])
+        subcommands: [
+            Sim.self, Serve.self, Relay.self, Adapt.self, Worker.self, Run.self, Watch.self, View.self, Ctl.self,
+        ])
 
     static func main() async {
         do {

@@ -135,7 +135,9 @@ def test_every_udf_gives_the_bytes_of_libertem(
             connection.trigger()
         found = {name: final(connection, run) for name, run in runs.items()}
     for name, expected in offline.items():
-        assert all(each.manifest and each.manifest.frames_processed == COUNT * PARTITION for each in found[name].values())
+        for channel in found[name].values():
+            assert channel.manifest is not None
+            assert channel.manifest.frames_processed == COUNT * PARTITION, (name, channel, channel.manifest)
         got = {channel.name: channel.data for channel in found[name].values()}
         assert set(got) == set(expected), name
         for key, array in expected.items():

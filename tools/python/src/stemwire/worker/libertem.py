@@ -280,7 +280,7 @@ class LivePartition(Partition):  # type: ignore[misc]
     ) -> Iterator[DataTile]:
         scheme = tiling_scheme.adjust_for_partition(self)
         backend = self.meta.array_backends[0] if array_backend is None else array_backend
-        if scheme.intent == "partition" and self._frames.count != self._slice.adjust_for_roi(roi).shape[0]:
+        if scheme.intent == "partition" and self._frames.count != self.slice.adjust_for_roi(roi).shape[0]:
             raise PlanError("process_partition() of LiberTEM needs all frames, and some of this partition are missing")
         depth = len(self._frames.span) if scheme.intent == "partition" else int(scheme.depth)
         before = _counter(self._frames.meta, roi)
