@@ -35,6 +35,10 @@ class ConnectionClosed(StemwireError):
     """The connection, or the iterator, was closed before."""
 
 
+class NothingToFetch(StemwireError):
+    """There is no work socket: the connection is to a relay, which holds no frames."""
+
+
 class ProtocolError(StemwireError):
     """A message of the server that cannot be: sizes that do not fit, fields that are missing."""
 
