@@ -60,7 +60,7 @@ final class MPXControlService: Sendable {
 
     /// False when the client is gone.
     private func answer(_ request: Result<ControlRequest, ControlMessageError>, _ connection: TCPConnection) -> Bool {
-        let reply: ControlReply =
+        let reply: MerlinProtocol.ControlReply =
             switch request {
             case .success(let request): perform(request)
             case .failure: .malformedRequest
@@ -73,22 +73,22 @@ final class MPXControlService: Sendable {
     }
 
     /// Blocks this client's thread until the server has answered.
-    private func perform(_ request: ControlRequest) -> ControlReply {
-        if isReadOnly, request.kind != .get { return ControlReply(to: request, code: .unrecognisedCommand) }
-        let answer = Locked<ControlReply?>(nil)
+    private func perform(_ request: ControlRequest) -> MerlinProtocol.ControlReply {
+        if isReadOnly, request.kind != .get { return MerlinProtocol.ControlReply(to: request, code: .unrecognisedCommand) }
+        let answer = Locked<MerlinProtocol.ControlReply?>(nil)
         let isAnswered = CountingSemaphore()
         Task { [server] in
-            let reply: ControlReply
+            let reply: MerlinProtocol.ControlReply
             do throws(ControlFailure) {
                 switch request.kind {
                 case .get:
-                    reply = ControlReply(to: request, value: try await server.detectorGet(request.name))
+                    reply = MerlinProtocol.ControlReply(to: request, value: try await server.detectorGet(request.name))
                 case .set:
                     try await server.detectorSet(request.name, to: request.value ?? "")
-                    reply = ControlReply(to: request)
+                    reply = MerlinProtocol.ControlReply(to: request)
                 case .cmd:
                     try await server.detectorCommand(request.name)
-                    reply = ControlReply(to: request)
+                    reply = MerlinProtocol.ControlReply(to: request)
                 }
             } catch {
                 reply = self.reply(to: request, error)
@@ -97,16 +97,16 @@ final class MPXControlService: Sendable {
             isAnswered.post()
         }
         _ = isAnswered.wait(timeout: Self.patience)
-        return answer.value ?? ControlReply(to: request, code: .busyOrUnknown)
+        return answer.value ?? MerlinProtocol.ControlReply(to: request, code: .busyOrUnknown)
     }
 
-    private func reply(to request: ControlRequest, _ failure: ControlFailure) -> ControlReply {
+    private func reply(to request: ControlRequest, _ failure: ControlFailure) -> MerlinProtocol.ControlReply {
         if failure.code == .detectorRefused {
-            return ControlReply(to: request, code: ControlCode(rawValue: Int(failure.detectorCode)))
+            return MerlinProtocol.ControlReply(to: request, code: failure.detectorCode.map { ControlCode(rawValue: $0) } ?? .busyOrUnknown)
         }
         // A server that replays a file has no detector to ask; what frames are like is known of the last ones.
-        if request.kind == .get, let value = value(of: request.key) { return ControlReply(to: request, value: value) }
-        return ControlReply(to: request, code: .busyOrUnknown)
+        if request.kind == .get, let value = value(of: request.key) { return MerlinProtocol.ControlReply(to: request, value: value) }
+        return MerlinProtocol.ControlReply(to: request, code: .busyOrUnknown)
     }
 
     private func value(of key: String) -> String? {

@@ -11,9 +11,12 @@
 
 from . import aio
 from ._core.fetching import Unavailable
+from ._core.tokens import Token
 from ._version import __version__
 from .connection import Connection, connect, save_npy
 from .errors import (
+    AccessDenied,
+    BadToken,
     Busy,
     ChecksumMismatch,
     ConnectionClosed,
@@ -22,6 +25,7 @@ from .errors import (
     DetectorRefused,
     DetectorTimedOut,
     DetectorUnreachable,
+    Forbidden,
     InternalFault,
     InvalidArgument,
     MalformedRequest,
@@ -48,8 +52,10 @@ from .udfs import UDF, com, disk, pick, ring, sumsig, total, udf
 
 __all__ = [
     "UDF",
+    "AccessDenied",
     "Accounting",
     "AcquisitionStatus",
+    "BadToken",
     "Busy",
     "Channel",
     "ChecksumMismatch",
@@ -65,6 +71,7 @@ __all__ = [
     "End",
     "Event",
     "FetchIterator",
+    "Forbidden",
     "FrameFormat",
     "FrameIterator",
     "InternalFault",
@@ -88,6 +95,7 @@ __all__ = [
     "StemwireError",
     "Tile",
     "TileIterator",
+    "Token",
     "Unavailable",
     "UnknownRequest",
     "UnsupportedVersion",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from ._core.fetching import Unavailable
-from ._io.client import Client
+from ._io.client import Client, TokenLike
 from ._io.facts import TileFacts
 from ._io.scanning import ScanStream
 from ._io.tiles import FetchStream, TileStream
@@ -337,8 +337,9 @@ async def connect(
     timeout: float = DEFAULT_TIMEOUT,
     wait: bool = False,
     verify: bool | None = None,
+    token: TokenLike | None = None,
 ) -> AsyncConnection:
     """Connects as `stemwire.connect` does."""
-    client = Client(address, AsyncWaiter(), timeout, verify)
+    client = Client(address, AsyncWaiter(), timeout, verify, token)
     await client.open(wait)
     return AsyncConnection(client)

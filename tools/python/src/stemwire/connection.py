@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core.messages import SnapshotState
-from ._io.client import Client
+from ._io.client import Client, TokenLike
 from ._io.scanning import ScanStream
 from ._io.tiles import FetchStream, TileStream
 from ._io.updates import UpdateStream
@@ -281,15 +281,17 @@ def connect(
     timeout: float = DEFAULT_TIMEOUT,
     wait: bool = False,
     verify: bool | None = None,
+    token: TokenLike | None = None,
 ) -> Connection:
     """Connects to the control socket of a server: `tcp://HOST:PORT`, `HOST:PORT` or `HOST`.
 
     timeout: seconds, for this and, unless they say otherwise, for all requests. wait: keep trying for that long when
     nobody listens yet. verify: compare the checksums of what comes; without it, unless the server is on this machine.
+    token: for servers that ask for keys: what `stemwire enrol` printed, or a file with it; without it, what STEMWIRE_TOKEN holds.
 
-    Raises `ServerUnreachable`, `NotStemwire` or `VersionMismatch`, each saying what to check.
+    Raises `ServerUnreachable`, `NotStemwire`, `VersionMismatch`, `AccessDenied` or `BadToken`, each saying what to check.
     """
-    client = Client(address, BlockingWaiter(), timeout, verify)
+    client = Client(address, BlockingWaiter(), timeout, verify, token)
     run(client.open(wait))
     return Connection(client)
 

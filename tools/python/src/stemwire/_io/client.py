@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import zmq
 from google.protobuf.message import Message
@@ -15,6 +16,7 @@ from .._core.addresses import Address
 from .._core.control import Answer
 from .._core.limits import VERSION
 from .._core.messages import SnapshotState
+from .._core.tokens import Token
 from .._wire import stemwire_pb2 as pb
 from ..errors import (
     ConnectionClosed,
@@ -31,19 +33,24 @@ from .controlling import ControlLanes
 from .lanes import now, open_context
 from .waiting import Waiter
 
+TokenLike: TypeAlias = "Token | str | os.PathLike[str]"
+"""A token, its text, or the file that holds it."""
+
 _PROBE_EVERY_SECONDS = 0.2
 
 
 class Client:
     """A connection to a server: its address, its control sockets, and what HELLO told."""
 
-    def __init__(self, address: str, waiter: Waiter, timeout: float, verify: bool | None) -> None:
+    def __init__(
+        self, address: str, waiter: Waiter, timeout: float, verify: bool | None, token: TokenLike | None = None
+    ) -> None:
         self.address = Address.parse(address)
         self.waiter = waiter
         self.timeout = timeout
         self.verified = not self.address.is_loopback if verify is None else verify
         self.name = f"stemwire-python {_version.__version__} pid {os.getpid()}"
-        self.context: zmq.Context[zmq.Socket[bytes]] = open_context()
+        self.context: zmq.Context[zmq.Socket[bytes]] = open_context(Token.find(token))
         self.control = ControlLanes(self.context, self.address, waiter)
         self.directory = Directory("", 0, 0, 0, (), ())
         self.server = ""

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Protocol
 
+from .._core.tokens import Token
 from .._version import __version__
-from ..errors import NotStemwire, ServerUnreachable, StemwireError
+from ..errors import AccessDenied, NotStemwire, ServerUnreachable, StemwireError
 from .dectris import COMPRESSIONS, FORMATS, DectrisStream
 from .karabo import KaraboBridge
 from .source import Begin, End, Event, FrameSource
@@ -39,7 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _USAGE
     address = options.connect or os.environ.get("STEMWIRE_CONNECT") or "tcp://127.0.0.1:7400"
     try:
-        source = FrameSource(address)
+        token = None if options.token is None else Token.load(options.token)
+        source = FrameSource(address, token)
+    except AccessDenied as error:
+        print(f"stemwire-adapt: {error}", file=sys.stderr)
+        return _FAILURE
     except (ServerUnreachable, NotStemwire) as error:
         print(f"stemwire-adapt: {error}", file=sys.stderr)
         return _UNREACHABLE
@@ -62,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.adapter == "dectris":
             from .rest import DectrisAPI
 
-            api = DectrisAPI(address, options.bind, options.api_port, options.compression)
+            api = DectrisAPI(address, token, options.bind, options.api_port, options.compression)
             ports["api_port"] = api.port
         _tell(options.json, {"event": "listening", **ports})
         for event in source.events():
@@ -116,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     dectris.add_argument("--compression", choices=COMPRESSIONS, default="lz4")
     for each in (karabo, dectris):
         each.add_argument("--connect", metavar="tcp://HOST:7400", help="The server's control socket.")
+        each.add_argument("--token", metavar="FILE", help="For a server that asks for keys. Default: STEMWIRE_TOKEN.")
         each.add_argument("--bind", default="127.0.0.1", help="Address to listen at. Default: 127.0.0.1.")
         each.add_argument("--insecure", action="store_true", help="Allow an address that other machines reach.")
         each.add_argument("--json", action="store_true", help="Print one JSON object a line on standard output.")

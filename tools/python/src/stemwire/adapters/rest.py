@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from .._io.client import TokenLike
 from .._io.waiting import run
 from ..connection import Connection, connect
 from ..errors import NotFound, StemwireError
@@ -22,7 +23,7 @@ _SERVER_COMMANDS = {"abort": "abort", "cancel": "stop", "disarm": "abort"}
 class DectrisAPI:
     """Serves on a thread of its own."""
 
-    def __init__(self, address: str, host: str, port: int, compression: str) -> None:
+    def __init__(self, address: str, token: TokenLike | None, host: str, port: int, compression: str) -> None:
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,6 +55,7 @@ class DectrisAPI:
                 """Requests are not logged."""
 
         self._address = address
+        self._token = token
         self._compression = compression
         self._changes: dict[str, Any] = {}
         self._server = ThreadingHTTPServer((host, port), Handler)
@@ -68,7 +70,7 @@ class DectrisAPI:
             case ["detector", "api", _, "config", key]:
                 return {"value": self._configuration()[key], "access_mode": "rw"}
             case ["detector", "api", _, "status", "state"]:
-                with connect(self._address) as server:
+                with connect(self._address, token=self._token) as server:
                     return {"value": {"idle": "idle", "armed": "ready"}.get(server.status().state, "acquire")}
             case ["stream", "api", _, "config", "mode"]:
                 return {"value": "enabled", "access_mode": "rw", "allowed_values": ["enabled"]}
@@ -97,7 +99,7 @@ class DectrisAPI:
         self._thread.join()
 
     def _command(self, command: str) -> Any:
-        with connect(self._address) as server:
+        with connect(self._address, token=self._token) as server:
             if command == "arm":
                 series = server.status().latest_generation + 1
                 frames = int(self._changes.get("ntrigger", 1)) * int(self._changes.get("nimages", 1))
@@ -116,7 +118,7 @@ class DectrisAPI:
 
     def _configuration(self) -> dict[str, Any]:
         """Of the acquisition that runs or was last; before the first one, of the detector as it is set."""
-        with connect(self._address) as server:
+        with connect(self._address, token=self._token) as server:
             start = _last_start(server)
             if start is not None:
                 form, frames = start.format, start.frames_expected

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .._core.following import Following
-from .._io.client import Client
+from .._io.client import Client, TokenLike
 from .._io.tiles import TileStream
 from .._io.waiting import BlockingWaiter, run
 from ..errors import DeadlineExceeded
@@ -47,8 +47,8 @@ Event: TypeAlias = Begin | Frames | End
 class FrameSource:
     """A lossless subscription. `stop` may be called from any thread; all else belongs to one."""
 
-    def __init__(self, address: str, timeout: float = 5.0) -> None:
-        self._client = Client(address, BlockingWaiter(), timeout, None)
+    def __init__(self, address: str, token: TokenLike | None = None, timeout: float = 5.0) -> None:
+        self._client = Client(address, BlockingWaiter(), timeout, None, token)
         run(self._client.open(wait=True))
         self._stopped = threading.Event()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from .._core.tokens import Token
 from .._version import __version__
 from .offers import Offer, OfferError
 from .process import Settings, Worker, WorkerRefused, WorkerUnreachable
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", default="", help="Name in the server's status. Default: host and process.")
     add("--memory-limit", type=int, default=256, metavar="MiB", help="Frames sent ahead. Default: 256.")
     add("--connect-timeout", type=float, metavar="S", help="End with code 3 when there is no server for so long.")
+    add("--token", metavar="FILE", help="Token of the role worker, for a server that asks for keys. Default: STEMWIRE_TOKEN.")
     add("--leave-timeout", type=float, default=10.0, metavar="S", help="To finish within, after SIGTERM. Default: 10.")
     add("--json", action="store_true", help="Print one JSON object a line on standard output.")
     add("--version", action="version", version=__version__)
@@ -95,6 +97,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         threads=options.threads,
         memory=options.memory_limit << 20,
         connect_timeout=options.connect_timeout,
+        token=None if options.token is None else Token.load(options.token),
     )
     settings.connect = options.connect or os.environ.get("STEMWIRE_CONNECT") or settings.connect
     return settings

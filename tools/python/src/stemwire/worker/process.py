@@ -29,9 +29,11 @@ from .._core.worker_actions import (
     Tell,
 )
 from .._core.working import WorkerSession
+from .._core.tokens import Token
+from .._io.client import TokenLike
 from .._io.lanes import Lane, now, open_context
 from .._wire import stemwire_pb2 as pb
-from ..errors import NotStemwire, ProtocolError, ServerLost, StemwireError
+from ..errors import AccessDenied, NotStemwire, ProtocolError, ServerLost, StemwireError
 from .compute import ComputeThread, FailedReport, FinishedReport, MergedReport, PlannedReport, Report
 from .offers import Offer, built_in_offers, check_names
 
@@ -60,6 +62,8 @@ class Settings:
     """Partitions that it holds: one to work on, one that fills meanwhile, one to spare."""
     connect_timeout: float | None = None
     """Seconds for which there may be no server, at first and after each loss; None: for ever."""
+    token: TokenLike | None = None
+    """For servers that ask for keys: a token of the role worker, or a file with it; None: what STEMWIRE_TOKEN holds."""
     verify: bool | None = None
     """Whether frames are compared with their checksums; None: unless the server is on this machine."""
 
@@ -98,6 +102,7 @@ class Worker:
         self._tell = tell
         self._is_local, self._endpoint = _endpoint(settings.connect)
         self._verified = not self._is_local if settings.verify is None else settings.verify
+        self._token = Token.find(settings.token)
         own = check_names(offers)
         self._offers = {**{each.name: each for each in built_in_offers() if each.name not in own}, **own}
         self.name = settings.name or f"{socket.gethostname()}/{os.getpid()}"
@@ -139,7 +144,7 @@ class Worker:
         Raises `WorkerUnreachable` when there is no server for longer than the connect timeout, `WorkerRefused` when it will
         never take this worker.
         """
-        self._context = open_context()
+        self._context = open_context(self._token)
         self._compute = ComputeThread(self._offers, self._settings.threads, self._wake)
         try:
             self._session.start(now())
@@ -210,7 +215,7 @@ class Worker:
         was_connected = lane.connected
         try:
             lane.check(now())
-        except NotStemwire as error:
+        except (NotStemwire, AccessDenied) as error:
             self._session.not_understood(str(error), now())
             return
         except ServerLost:
