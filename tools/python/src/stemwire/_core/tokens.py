@@ -79,6 +79,6 @@ class Token:
 
     def apply(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         """Every socket that the context makes from now on speaks CURVE with these keys."""
-        context.set(zmq.CURVE_SERVERKEY, self.server_key)
-        context.set(zmq.CURVE_PUBLICKEY, self.public_key)
-        context.set(zmq.CURVE_SECRETKEY, self.secret_key)
+        context.setsockopt(zmq.CURVE_SERVERKEY, self.server_key)
+        context.setsockopt(zmq.CURVE_PUBLICKEY, self.public_key)
+        context.setsockopt(zmq.CURVE_SECRETKEY, self.secret_key)
