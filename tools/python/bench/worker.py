@@ -1,9 +1,11 @@
-"""A LiberTEM UDF through one Python worker against the same UDF in LiberTEM's inline executor on the same data in memory.
+"""A LiberTEM UDF through one Python worker against the same UDF in LiberTEM's inline executor on the same data in
+memory.
 
     bench/worker.py [--frames N] [--side PIXELS] [--rounds N] [UDF …]
 
-Needs LiberTEM and a stemwire binary (STEMWIRE_BINARY, or a release build). Both sides are measured in turn, several times;
-the figures are the medians. The worker's time runs from the first partition to the last result, as the server counts it.
+Needs LiberTEM and a stemwire binary (STEMWIRE_BINARY, or a release build). Both sides are measured in turn, several
+times; the figures are the medians. The worker's time runs from the first partition to the last result, as the server
+counts it.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from libertem.api import Context
 from libertem.executor.inline import InlineJobExecutor
-
-import stemwire
 from tests import merlin
 from tests.conftest import start
 from tests.workers import start_worker
+
+import stemwire
 
 UDFS = {
     "sum": ("libertem.udf.sum:SumUDF", {}),
@@ -68,7 +70,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = merlin.record(Path(folder), images, kind)
         server = start(
-            *("serve", "--source", str(source), "--threads", "0", "--udf", "none", "--ring", f"{images.nbytes * 5 // 4 >> 20}"),
+            *(
+                "serve",
+                "--source",
+                str(source),
+                "--threads",
+                "0",
+                "--udf",
+                "none",
+                "--ring",
+                f"{images.nbytes * 5 // 4 >> 20}",
+            ),
             *("--frames-per-partition", str(options.partition), "--control-port", "0", "--live-port", "0"),
             *("--work-port", "0", "--http-port", "0"),
         )

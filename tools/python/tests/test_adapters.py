@@ -75,9 +75,7 @@ def acquire(program: Program, count: int = 1) -> None:
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("REP", "REQ"), ("PUB", "SUB"), ("PUSH", "PULL")])
-def test_karabo_bridge(
-    program: Program, adapt: Adapt, images: np.ndarray[Any, Any], ours: str, theirs: str
-) -> None:
+def test_karabo_bridge(program: Program, adapt: Adapt, images: np.ndarray[Any, Any], ours: str, theirs: str) -> None:
     karabo_bridge = pytest.importorskip("karabo_bridge")
     ports = adapt(program, "karabo-bridge", "--port", "0", "--socket", ours, "--name", "merlin")
     with karabo_bridge.Client(f"tcp://127.0.0.1:{ports['port']}", sock=theirs, timeout=SECONDS) as client:
@@ -208,7 +206,9 @@ def test_libertem_live_as_a_dectris_client(
                 aq = context.make_acquisition(conn=conn, pending_aq=pending, nav_shape=(8, 8))
             else:
                 controller = conn.get_active_controller(trigger_mode="ints")
-                aq = context.make_acquisition(conn=conn, controller=controller, nav_shape=(8, 8), hooks=_Trigger(operator))
+                aq = context.make_acquisition(
+                    conn=conn, controller=controller, nav_shape=(8, 8), hooks=_Trigger(operator)
+                )
             total, each = context.run_udf(dataset=aq, udf=udfs)
         exact = operator.snapshot()
         np.testing.assert_array_equal(each["intensity"].data, exact["sumsig"].data)
@@ -241,9 +241,7 @@ def read_merlin(port: int, frames: int, ready: threading.Barrier, found: list[An
 def test_merlins_own_protocol_for_several_clients(
     program: Program, launch: Callable[..., Program], images: np.ndarray[Any, Any]
 ) -> None:
-    ports = launch(
-        *("adapt", "mpx", "--connect", program.address, "--data-port", "0", "--control-port", "0")
-    ).ports
+    ports = launch(*("adapt", "mpx", "--connect", program.address, "--data-port", "0", "--control-port", "0")).ports
     found: list[list[bytes]] = []
     ready = threading.Barrier(4)
     clients = [

@@ -14,14 +14,14 @@ import stemwire
 from .conftest import Program, Serve, final_results
 
 pytest.importorskip("libertem_live.api")
-from libertem.executor.inline import InlineJobExecutor  # noqa: E402
-from libertem.executor.pipelined import PipelinedExecutor  # noqa: E402
-from libertem.udf.sum import SumUDF  # noqa: E402
-from libertem.udf.sumsigudf import SumSigUDF  # noqa: E402
-from libertem_live.api import LiveContext  # noqa: E402
-from libertem_live.hooks import Hooks  # noqa: E402
+from libertem.executor.inline import InlineJobExecutor
+from libertem.executor.pipelined import PipelinedExecutor
+from libertem.udf.sum import SumUDF
+from libertem.udf.sumsigudf import SumSigUDF
+from libertem_live.api import LiveContext
+from libertem_live.hooks import Hooks
 
-import stemwire.libertem_live  # noqa: E402
+import stemwire.libertem_live
 
 NAV = (12, 16)
 

@@ -1,4 +1,5 @@
-"""LiberTEM's UDFs, unchanged, on worker processes: the bytes of LiberTEM's inline executor on the same frames in memory."""
+"""LiberTEM's UDFs, unchanged, on worker processes: the bytes of LiberTEM's inline executor on the same frames in
+memory."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import pytest
 import stemwire
 
 from . import merlin, udfs
-from .conftest import Program, Serve
+from .conftest import Serve
 from .merlin import Kind
 from .workers import WorkerProcess
 
@@ -143,7 +144,9 @@ def test_every_udf_gives_the_bytes_of_libertem(
         for key, array in expected.items():
             assert got[key].shape == array.shape, (name, key)
             assert np.array_equal(got[key].astype(array.dtype), array, equal_nan=array.dtype.kind in "fc"), (name, key)
-    redone = sum(each.manifest.partitions_redone for result in found.values() for each in result.values() if each.manifest)
+    redone = sum(
+        each.manifest.partitions_redone for result in found.values() for each in result.values() if each.manifest
+    )
     assert (redone > 0) == ("killed" in workers)
 
 
@@ -167,9 +170,7 @@ def test_several_in_one_pass_with_a_udf_of_numpy(serve: Serve, worker: Start, tm
     expected = context.run_udf(ds, [CASES[name].make(meta()) for name in names])
     wanted = {name: stemwire.udf(f"lt-{name}", **CASES[name].parameters) for name in names}
     with stemwire.connect(program.address) as connection:
-        results = connection.run(
-            {**wanted, "slow": stemwire.udf("Slow", seconds=0.0), "s": "sumsig"}, timeout=SECONDS
-        )
+        results = connection.run({**wanted, "slow": stemwire.udf("Slow", seconds=0.0), "s": "sumsig"}, timeout=SECONDS)
     for name, result in zip(names, expected, strict=True):
         for key in result:
             assert np.array_equal(results[f"{name}.{key}"].data, result[key].data), (name, key)
@@ -206,7 +207,11 @@ def test_missing_frames_and_partial_results(serve: Serve, launch: Any, worker: S
     missing = [4, 16, *range(29, 40)]
     worker(program, *SPECS).wait_for("connected")
     with stemwire.connect(program.address) as connection:
-        wanted = {"com": stemwire.udf("lt-com-turned", **CASES["com-turned"].parameters), "sum": "lt-sum", "s": "lt-sumsig"}
+        wanted = {
+            "com": stemwire.udf("lt-com-turned", **CASES["com-turned"].parameters),
+            "sum": "lt-sum",
+            "s": "lt-sumsig",
+        }
         with connection.scan({**wanted, "exact": "sum", "es": "sumsig"}, nav_shape=NAV, timeout=SECONDS) as scan:
             coverages = [state.coverage for state in scan.updates()]
             results = scan.result

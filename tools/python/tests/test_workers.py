@@ -44,7 +44,13 @@ def test_results(program: Program, worker: Start, images: merlin.Images) -> None
     worker(program, "udfs:Brightest", "udfs:Whole", "spread=udfs:Spread").wait_for("connected")
     flat = images.reshape(-1, *SIG)
     with stemwire.connect(program.address) as connection:
-        wanted = {"b": stemwire.udf("Brightest", above=3.5), "w": "Whole", "s": "spread", "sum": "sum", "sumsig": "sumsig"}
+        wanted = {
+            "b": stemwire.udf("Brightest", above=3.5),
+            "w": "Whole",
+            "s": "spread",
+            "sum": "sum",
+            "sumsig": "sumsig",
+        }
         results = connection.run({**wanted, "max": "max"}, timeout=30)
     assert results.complete
     np.testing.assert_array_equal(results["b.intensity"].data, np.maximum(images.max(axis=(2, 3)) - np.float32(3.5), 0))
@@ -59,7 +65,9 @@ def test_results(program: Program, worker: Start, images: merlin.Images) -> None
     pixels, frames = spread(images)
     np.testing.assert_allclose(results["s.spread"].data, pixels, rtol=1e-12)
     np.testing.assert_allclose(results["s.relative"].data, frames / frames.max(), rtol=1e-12)
-    ranks = [np.argsort(np.argsort(part.sum(axis=(1, 2)), kind="stable")) for part in np.split(flat, len(flat) // PARTITION)]
+    ranks = [
+        np.argsort(np.argsort(part.sum(axis=(1, 2)), kind="stable")) for part in np.split(flat, len(flat) // PARTITION)
+    ]
     np.testing.assert_array_equal(results["w.rank"].data.ravel(), np.concatenate(ranks))
     manifest = results["b.peaks"].manifest
     assert manifest is not None
@@ -122,7 +130,9 @@ def test_swift_and_python_workers_serve_one_scan(serve: Serve, launch: Any, work
 def test_pixel_formats(serve: Serve, worker: Start, tmp_path: Path, kind: Kind) -> None:
     shape = (256, 256) if kind.pixel_type == "R64" else SIG
     images = merlin.images((3, 5), shape, kind)
-    program = serve(merlin.record(tmp_path, images, kind), "--threads", "0", "--udf", "none", "--frames-per-partition", "4")
+    program = serve(
+        merlin.record(tmp_path, images, kind), "--threads", "0", "--udf", "none", "--frames-per-partition", "4"
+    )
     worker(program, "udfs:Slow").wait_for("connected")
     with stemwire.connect(program.address) as connection:
         results = connection.run({"s": stemwire.udf("Slow", seconds=0.0), "sum": "sum"}, timeout=30)
@@ -168,7 +178,10 @@ def test_a_failing_udf_is_told_and_costs_only_its_partitions(program: Program, w
         (run,) = (each for each in connection.runs() if each.run == results.run) if connection.runs() else (None,)
     assert results["f"].valid.ravel().tolist() == [True] * 32 + [False] * 64
     assert run is None or "not to be had" in run.error
-    assert "not to be had" in both[0].wait_for("failed")["reason"] or "not to be had" in both[1].wait_for("failed")["reason"]
+    assert (
+        "not to be had" in both[0].wait_for("failed")["reason"]
+        or "not to be had" in both[1].wait_for("failed")["reason"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,7 +215,9 @@ def test_a_worker_leaves_and_another_takes_over(program: Program, worker: Start)
     assert results.complete
 
 
-def test_a_worker_outlives_its_server(serve: Serve, launch: Any, worker: Start, images: merlin.Images, tmp_path: Path) -> None:
+def test_a_worker_outlives_its_server(
+    serve: Serve, launch: Any, worker: Start, images: merlin.Images, tmp_path: Path
+) -> None:
     source = merlin.record(tmp_path, images, KIND)
     first = serve(source, *BASE)
     process = worker(first, "udfs:Slow")

@@ -133,7 +133,11 @@ def virtual_detectors(meta: Meta, r: float = 4.0) -> Any:
     y, x = np.ogrid[:height, :width]
     distance = np.hypot(y - height // 2, x - width // 2)
     return ApplyMasksUDF(
-        mask_factories=[lambda: distance <= r, lambda: (distance > r) & (distance <= 2 * r), lambda: x * np.ones((height, 1))],
+        mask_factories=[
+            lambda: distance <= r,
+            lambda: (distance > r) & (distance <= 2 * r),
+            lambda: x * np.ones((height, 1)),
+        ],
         mask_count=3,
         use_sparse=False,
     )

@@ -69,7 +69,18 @@ def start_worker(server: Program, *udfs: str, options: tuple[str, ...] = ()) -> 
     named = [part for udf in udfs for part in ("--udf", udf)]
     address = f"tcp://127.0.0.1:{server.ports['work_port']}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "stemwire.worker", "--connect", address, "--path", str(folder), "--json", *named, *options],
+        [
+            sys.executable,
+            "-m",
+            "stemwire.worker",
+            "--connect",
+            address,
+            "--path",
+            str(folder),
+            "--json",
+            *named,
+            *options,
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

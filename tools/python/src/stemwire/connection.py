@@ -193,8 +193,8 @@ class Connection(Closing):
     ) -> str:
         """Starts a run on so many acquisitions (0: until stopped); gives its id, for `updates` and `stop_run`.
 
-        With `join_current` it takes part in the acquisition that runs; with `from_start` too, also in what came before, as
-        far as the server still has the frames.
+        With `join_current` it takes part in the acquisition that runs; with `from_start` too, also in what came
+        before, as far as the server still has the frames.
         """
         return _run(self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout, from_start))
 
@@ -206,7 +206,8 @@ class Connection(Closing):
         recompute: bool = False,
         timeout: float | None = None,
     ) -> Done:
-        """Gives UDFs of a run, by their ids, other parameters, from the next partition on; `scan.run` is the id of a scan's.
+        """Gives UDFs of a run, by their ids, other parameters, from the next partition on; `scan.run` is the id of a
+        scan's.
 
         With `recompute`, what was done before is done again, as far as the server still has the frames.
         """
@@ -287,9 +288,11 @@ def connect(
 
     timeout: seconds, for this and, unless they say otherwise, for all requests. wait: keep trying for that long when
     nobody listens yet. verify: compare the checksums of what comes; without it, unless the server is on this machine.
-    token: for servers that ask for keys: what `stemwire enrol` printed, or a file with it; without it, what STEMWIRE_TOKEN holds.
+    token: for servers that ask for keys: what `stemwire enrol` printed, or a file with it; without it, what
+    STEMWIRE_TOKEN holds.
 
-    Raises `ServerUnreachable`, `NotStemwire`, `VersionMismatch`, `AccessDenied` or `BadToken`, each saying what to check.
+    Raises `ServerUnreachable`, `NotStemwire`, `VersionMismatch`, `AccessDenied` or `BadToken`, each saying what to
+    check.
     """
     client = Client(address, BlockingWaiter(), timeout, verify, token)
     run(client.open(wait))

@@ -40,8 +40,8 @@ class BadToken(StemwireError, ValueError):
 
 
 class AccessDenied(StemwireError, ConnectionError):
-    """The server does not let this client in: its key was never enrolled there, or has been revoked; or it asks for keys and
-    there is no token."""
+    """The server does not let this client in: its key was never enrolled there, or has been revoked; or it asks for
+    keys and there is no token."""
 
 
 class NothingToFetch(StemwireError):

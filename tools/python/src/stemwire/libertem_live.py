@@ -7,9 +7,9 @@
 ...     aq = ctx.make_acquisition(conn=conn, nav_shape=(128, 128))
 ...     ctx.run_udf(dataset=aq, udf=SumUDF(), plots=True)
 
-LiberTEM-live has no register of detectors, so that importing this module adds the name to `LiveContext.make_connection`.
-Each process that computes fetches its own partitions while the scan goes on; any executor will do, and several programs may
-do this at once.
+LiberTEM-live has no register of detectors, so that importing this module adds the name to
+`LiveContext.make_connection`. Each process that computes fetches its own partitions while the scan goes on; any
+executor will do, and several programs may do this at once.
 """
 
 from __future__ import annotations
@@ -63,11 +63,10 @@ class StemwireDetectorConnection(DetectorConnection):  # type: ignore[misc]
 
     def __init__(self, address: str, *, trigger: str | None = "soft", timeout: float = 60.0, **options: Any) -> None:
         """
-        address: of the server's control socket.
-        trigger: in active mode, how acquisitions are armed and begun: soft; internal; None leaves the detector as it is set,
-        and the trigger to `Hooks.on_ready_for_data` or to the microscope.
-        timeout: seconds without a new frame after which reading is given up.
-        options: as of `stemwire.connect`.
+        address: of the server's control socket. trigger: in active mode, how acquisitions are armed and begun: soft;
+        internal; None leaves the detector as it is set, and the trigger to `Hooks.on_ready_for_data` or to the
+        microscope. timeout: seconds without a new frame after which reading is given up. options: as of
+        `stemwire.connect`.
         """
         self.address = address
         self.trigger = trigger
@@ -84,8 +83,8 @@ class StemwireDetectorConnection(DetectorConnection):  # type: ignore[misc]
         return self._server
 
     def wait_for_acquisition(self, timeout: float | None = None) -> PendingAcquisition | None:
-        """Waits until somebody else begins an acquisition; None on timeout. Each is given once, also one that was over before
-        this was called."""
+        """Waits until somebody else begins an acquisition; None on timeout. Each is given once, also one that was
+        over before this was called."""
         found = self.next_acquisition(self._given + 1, timeout)
         if found is not None:
             self._given = found.generation
@@ -146,7 +145,8 @@ class StemwireAcquisition(AcquisitionMixin, StemwireDataSet):  # type: ignore[mi
         hooks: Hooks | None = None,
     ) -> None:
         self._acquisition: uuid.UUID | None = None
-        super().__init__(
+        AcquisitionMixin.__init__(
+            self,
             conn=conn,
             nav_shape=nav_shape,
             frames_per_partition=frames_per_partition or _FRAMES_PER_PARTITION,
@@ -234,7 +234,12 @@ class StemwireConnectionBuilder:
     """What `LiveContext.make_connection("stemwire")` gives."""
 
     def open(
-        self, address: str = "tcp://127.0.0.1:7400", *, trigger: str | None = "soft", timeout: float = 60.0, **options: Any
+        self,
+        address: str = "tcp://127.0.0.1:7400",
+        *,
+        trigger: str | None = "soft",
+        timeout: float = 60.0,
+        **options: Any,
     ) -> StemwireDetectorConnection:
         """Connects to a server; see `StemwireDetectorConnection`."""
         return StemwireDetectorConnection(address, trigger=trigger, timeout=timeout, **options)

@@ -74,7 +74,12 @@ class ResultFollower:
             if run.run != self.run:
                 continue
             self.error = run.error or self.error
-            if run.error and run.finished and self.acquisition is None and status.latest_generation >= self.first_generation:
+            if (
+                run.error
+                and run.finished
+                and self.acquisition is None
+                and status.latest_generation >= self.first_generation
+            ):
                 self.done = True
             if not run.finished and self._ask_at is not None:
                 # Workers may need long after the last frame has come.

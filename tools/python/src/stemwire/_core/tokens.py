@@ -1,4 +1,5 @@
-"""Tokens (PROTOCOL.md, "Who may come in"): the server's public key and a key pair of the client's own, in one line of text."""
+"""Tokens (PROTOCOL.md, "Who may come in"): the server's public key and a key pair of the client's own, in one line of
+text."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ class Token:
             raise BadToken(f"that is no token: it is {'not one word' if words else 'empty'}")
         if not words[0].startswith(_PREFIX):
             other = words[0].startswith("stemwire")
-            raise BadToken(f"that is no token: it {'is of another version' if other else f'does not begin with {_PREFIX}'}")
+            raise BadToken(
+                f"that is no token: it {'is of another version' if other else f'does not begin with {_PREFIX}'}"
+            )
         body = words[0].removeprefix(_PREFIX)
         try:
             data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
@@ -46,7 +49,9 @@ class Token:
             raise BadToken("that is no token: it is not whole, or has characters that do not belong there")
         keys, checksum = data[:-4], data[-4:]
         if zlib.crc32(keys).to_bytes(4, "big") != checksum:
-            raise BadToken("that is no token: a character of it is wrong; copy the whole line that `stemwire enrol` printed")
+            raise BadToken(
+                "that is no token: a character of it is wrong; copy the whole line that `stemwire enrol` printed"
+            )
         server, public, secret = (keys[at : at + _KEY_BYTES] for at in range(0, 3 * _KEY_BYTES, _KEY_BYTES))
         if z85.decode(zmq.curve_public(z85.encode(secret))) != public:
             raise BadToken("that is no token: its two own keys do not belong together")

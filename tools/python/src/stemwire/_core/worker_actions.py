@@ -1,5 +1,5 @@
-"""What a worker's session wants done. Serials name plans, items and merge tasks in this process, whatever the server does
-with its numbers."""
+"""What a worker's session wants done. Serials name plans, items and merge tasks in this process, whatever the server
+does with its numbers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A worker's side of the work protocol (PROTOCOL.md, section 6), without its socket.
 
-Messages and times go in, actions come out. Each connection is one epoch; what the server sent on an earlier one is over,
-but for items whose frames were all here: those are computed, and their results sent on the next connection, if it is to
-the same server session.
+Messages and times go in, actions come out. Each connection is one epoch; what the server sent on an earlier one is
+over, but for items whose frames were all here: those are computed, and their results sent on the next connection, if
+it is to the same server session.
 """
 
 from __future__ import annotations
@@ -292,7 +292,10 @@ class WorkerSession:
         tile, start = work.tile, plan.start
         if len(payloads) != 1:
             self._fail(identity, f"frames come in one part, not in {len(payloads)}", is_udf=False)
-        elif (tile.acquisition, tile.partition) != (start.acquisition, identity.partition) or tile.format != start.format:
+        elif (tile.acquisition, tile.partition) != (
+            start.acquisition,
+            identity.partition,
+        ) or tile.format != start.format:
             why = "the frames are not those of the plan's acquisition or of the partition"
             self._fail(identity, why, is_udf=False)
         elif identity in self._items and self._items[identity].is_closed:

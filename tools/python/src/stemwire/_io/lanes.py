@@ -156,11 +156,13 @@ class Lane:
             )
         if has_keys:
             raise AccessDenied(
-                f"{self.endpoint} does not speak with the keys of this token: it is another server's, the server has new keys, "
+                f"{self.endpoint} does not speak with the keys of this token: it is another server's, the server "
+                f"has new keys, "
                 "or it asks for none"
             )
         raise NotStemwire(
-            f"{self.endpoint} answers, but not as a Stemwire server's socket; is it the right port? A server that asks for keys "
+            f"{self.endpoint} answers, but not as a Stemwire server's socket; is it the right port? A server that "
+            f"asks for keys "
             "needs a token, which `stemwire enrol` makes there"
         )
 

@@ -1,7 +1,7 @@
 """DECTRIS' streams: V1 (JSON multipart) and stream2 (CBOR), by PUSH to one client.
 
-Series numbers are the server's generations. Frames that the detector never sent are filled with zeros, since clients take a
-gap in the numbers for an error; how many is told at the end of the series in the adapter's log.
+Series numbers are the server's generations. Frames that the detector never sent are filled with zeros, since clients
+take a gap in the numbers for an error; how many is told at the end of the series in the adapter's log.
 """
 
 from __future__ import annotations
@@ -93,7 +93,10 @@ class StreamV1(_Encoding):
 
     def begin(self, start: Start) -> list[Sequence[Any]]:
         header = {"htype": "dheader-1.0", "series": start.generation, "header_detail": "basic"}
-        return [[_json(header)], [_json(detector_configuration(start.format, start.frames_expected, self._compression))]]
+        return [
+            [_json(header)],
+            [_json(detector_configuration(start.format, start.frames_expected, self._compression))],
+        ]
 
     def image(self, start: Start, number: int, image: np.ndarray[Any, Any], at: int) -> Sequence[Any]:
         height, width = image.shape
@@ -150,7 +153,9 @@ class Stream2(_Encoding):
         data: Any = image.tobytes()
         if self._compression == "lz4":
             data = cbor2.CBORTag(_COMPRESSED, ["lz4", image.dtype.itemsize, _lz4(image)])
-        array = cbor2.CBORTag(_MULTI_DIMENSIONAL, [list(image.shape), cbor2.CBORTag(_TYPED_ARRAYS[image.dtype.name], data)])
+        array = cbor2.CBORTag(
+            _MULTI_DIMENSIONAL, [list(image.shape), cbor2.CBORTag(_TYPED_ARRAYS[image.dtype.name], data)]
+        )
         message = {
             "type": "image",
             "series_id": start.generation,

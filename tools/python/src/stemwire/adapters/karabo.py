@@ -1,7 +1,7 @@
 """karabo-bridge 2.2: what `karabo_bridge.Client` reads, by REQ, SUB or PULL.
 
-A train is a stack of frames. Its id counts the stacks of this adapter, from 1. The one source has `image.data` (frame, y, x),
-`image.position` (scan positions, flat, slow axis first), `acquisition`, `nav_shape` and `generation`.
+A train is a stack of frames. Its id counts the stacks of this adapter, from 1. The one source has `image.data`
+(frame, y, x), `image.position` (scan positions, flat, slow axis first), `acquisition`, `nav_shape` and `generation`.
 """
 
 from __future__ import annotations

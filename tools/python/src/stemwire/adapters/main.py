@@ -36,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:
         return _USAGE if ended.code else 0
     if options.bind not in ("127.0.0.1", "localhost", "::1") and not options.insecure:
-        print(f"stemwire-adapt: --bind {options.bind}: other machines reach it; add --insecure if that is meant", file=sys.stderr)
+        print(
+            f"stemwire-adapt: --bind {options.bind}: other machines reach it; add --insecure if that is meant",
+            file=sys.stderr,
+        )
         return _USAGE
     address = options.connect or os.environ.get("STEMWIRE_CONNECT") or "tcp://127.0.0.1:7400"
     try:
@@ -89,12 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _open(options: argparse.Namespace, name: str) -> tuple[Sink, dict[str, Any]]:
     if options.adapter == "karabo-bridge":
-        import msgpack as _  # noqa: F401
+        import msgpack as _
 
         bridge = KaraboBridge(options.socket, options.bind, options.port, options.name or name)
         return bridge, {"port": bridge.port, "socket": options.socket}
     if options.stream == "stream2":
-        import cbor2 as _  # noqa: F401
+        import cbor2 as _
     if options.compression == "lz4":
         import lz4.block as _  # noqa: F401
     stream = DectrisStream(options.stream, options.compression, options.bind, options.stream_port)
@@ -105,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stemwire-adapt",
         description="Serves other programs' own protocols from a Stemwire acquisition server.",
-        epilog="Merlin's own protocol: stemwire adapt mpx. Exit codes: 0 done, 1 failure, 3 server unreachable, 64 usage, 130 "
-        "interrupted.",
+        epilog="Merlin's own protocol: stemwire adapt mpx. Exit codes: 0 done, 1 failure, 3 server unreachable, "
+        "64 usage, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     adapters = parser.add_subparsers(dest="adapter", required=True)
@@ -116,7 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     karabo.add_argument("--name", default="", help="Name of the source. Default: the server's.")
     dectris = adapters.add_parser("dectris", help="DECTRIS stream V1 or stream2, for one client.")
     dectris.add_argument("--stream-port", type=int, default=9999, help="0 takes a free one. Default: 9999.")
-    dectris.add_argument("--api-port", type=int, default=8910, help="Of the REST keys; 0 takes a free one. Default: 8910.")
+    dectris.add_argument(
+        "--api-port", type=int, default=8910, help="Of the REST keys; 0 takes a free one. Default: 8910."
+    )
     dectris.add_argument("--stream", choices=FORMATS, default="v1")
     dectris.add_argument("--compression", choices=COMPRESSIONS, default="lz4")
     for each in (karabo, dectris):

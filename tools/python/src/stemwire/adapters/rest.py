@@ -1,4 +1,5 @@
-"""The REST keys of a DECTRIS detector that LiberTEM-live asks for: what is read comes from the server, arm and trigger go to it."""
+"""The REST keys of a DECTRIS detector that LiberTEM-live asks for: what is read comes from the server, arm and
+trigger go to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What adapters hand on: acquisitions one after the other, every frame that the server can give, in the order of the scan."""
+"""What adapters hand on: acquisitions one after the other, every frame that the server can give, in the order of the
+scan."""
 
 from __future__ import annotations
 

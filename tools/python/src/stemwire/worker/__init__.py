@@ -1,6 +1,7 @@
 """Workers: UDFs in Python, run for an acquisition server on any machine that reaches it.
 
-    stemwire-worker --connect tcp://merlin-server:7402 --udf mymodule:Brightest --udf com=libertem.udf.com:CoMUDF.with_params
+    stemwire-worker --connect tcp://merlin-server:7402 --udf mymodule:Brightest --udf
+    com=libertem.udf.com:CoMUDF.with_params
 
 UDFs are written against numpy (`UDF` here), or are LiberTEM's, unchanged. The worker imports them; code is never sent.
 """

@@ -151,7 +151,7 @@ class ComputeThread:
     def _process(self, serial: int, item: _Item) -> None:
         if serial in self._unwanted:
             self._unwanted.discard(serial)
-            return
+            return None
         plan = self._plans.get(item.plan)
         if plan is None:
             return self._report(FailedReport(serial, "", "the plan cannot be done here", False))

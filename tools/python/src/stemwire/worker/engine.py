@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-
 from .._wire import stemwire_pb2 as pb
 from ..frames import Tile
 from .frames import PartitionFrames
@@ -174,8 +173,7 @@ def _check_sizes(sections: Sequence[Section], payload: Sequence[Array]) -> None:
     if largest > _PART_BYTES or len(payload) > _PARTS or ranges * _RANGE_BYTES > _HEADER_BYTES:
         raise UDFFailure(
             "",
-            f"the result of a partition is too large to be sent: {len(payload)} buffers, the largest of {largest} bytes, "
+            f"the result of a partition is too large to be sent: {len(payload)} buffers, the largest of {largest} "
+            f"bytes, "
             f"in {ranges} stretches; take smaller partitions or fewer UDFs",
         )
-
-

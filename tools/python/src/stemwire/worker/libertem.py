@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 import sparse
 from libertem.common import Shape, Slice
 from libertem.common.executor import Environment
@@ -34,7 +33,8 @@ from .recording import SharedFile
 from .sections import Computed, Declaration, Planned, Section, content_hash
 
 _FOLDED = "libertem.folded"
-"""1 in buffers that have been merged: those of a single partition are merged with fresh ones first, as LiberTEM does."""
+"""1 in buffers that have been merged: those of a single partition are merged with fresh ones first, as LiberTEM
+does."""
 _WIDER = {"int8": "int32", "int16": "int32", "float16": "float32"}
 
 
@@ -58,7 +58,7 @@ class LiberTEMUDFs:
             corrections=self._corrections,
             dry=True,
         )
-        results.close()  # type: ignore[attr-defined]
+        results.close()
         self.udfs = [
             LiberTEMUDF(instance, request, version, meta)
             for instance, (request, version, _) in zip(instances, udfs, strict=True)
@@ -210,9 +210,7 @@ class LiberTEMUDF:
 
     def _to_wire(self, arrays: Mapping[str, Array]) -> list[Array]:
         declared = {each.name: each for each in self.planned.merged}
-        return [
-            np.ascontiguousarray(arrays[name], declared[self._wire_names[name]].dtype) for name in self._reduced
-        ]
+        return [np.ascontiguousarray(arrays[name], declared[self._wire_names[name]].dtype) for name in self._reduced]
 
 
 class LiveDataSet(DataSet):  # type: ignore[misc]
@@ -245,7 +243,7 @@ class LiveDataSet(DataSet):  # type: ignore[misc]
         return True
 
     def need_decode(self, read_dtype: Any, roi: Any, corrections: Any) -> bool:
-        return bool(np.dtype(read_dtype) != self._dtype or corrections is not None and corrections.have_corrections())
+        return bool(np.dtype(read_dtype) != self._dtype or (corrections is not None and corrections.have_corrections()))
 
     def get_partitions(self) -> Iterator[LivePartition]:
         """Without frames: LiberTEM plans by the first one."""
@@ -375,7 +373,3 @@ def _wire_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     if wire.name not in WIRE_DTYPES:
         raise PlanError(f"the buffer {name} is of {found}, which cannot be sent")
     return wire
-
-
-def is_sparse(value: Any) -> bool:
-    return isinstance(value, (sparse.SparseArray, scipy.sparse.spmatrix))

@@ -75,7 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", default="", help="Name in the server's status. Default: host and process.")
     add("--memory-limit", type=int, default=256, metavar="MiB", help="Frames sent ahead. Default: 256.")
     add("--connect-timeout", type=float, metavar="S", help="End with code 3 when there is no server for so long.")
-    add("--token", metavar="FILE", help="Token of the role worker, for a server that asks for keys. Default: STEMWIRE_TOKEN.")
+    add(
+        "--token",
+        metavar="FILE",
+        help="Token of the role worker, for a server that asks for keys. Default: STEMWIRE_TOKEN.",
+    )
     add("--leave-timeout", type=float, default=10.0, metavar="S", help="To finish within, after SIGTERM. Default: 10.")
     add("--json", action="store_true", help="Print one JSON object a line on standard output.")
     add("--version", action="version", version=__version__)

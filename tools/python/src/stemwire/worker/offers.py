@@ -99,7 +99,9 @@ def make_udf(offer: Offer, parameters: Mapping[str, str], meta: Meta) -> Any:
     try:
         return offer.make(**values)
     except Exception as error:
-        raise PlanError(f"{offer.name} cannot be made with these parameters: {type(error).__name__}: {error}") from error
+        raise PlanError(
+            f"{offer.name} cannot be made with these parameters: {type(error).__name__}: {error}"
+        ) from error
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

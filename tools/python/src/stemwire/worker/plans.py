@@ -1,4 +1,5 @@
-"""What the server asks for, as Python values: the acquisition, the UDFs with their parameters, and the arrays beside them."""
+"""What the server asks for, as Python values: the acquisition, the UDFs with their parameters, and the arrays beside
+them."""
 
 from __future__ import annotations
 
@@ -125,7 +126,13 @@ class PlanRequest:
         source = start.format.dtype
         dtype = source if corrections.is_empty else np.result_type(source, np.float32)
         meta = Meta(
-            start.acquisition, start.nav_shape, start.format.sig_shape, dtype, start.frames_per_partition, start.format, roi
+            start.acquisition,
+            start.nav_shape,
+            start.format.sig_shape,
+            dtype,
+            start.frames_per_partition,
+            start.format,
+            roi,
         )
         return cls(message.run, meta, requests, corrections, source, message.parameter_generation)
 

@@ -6,12 +6,14 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import zmq
 
 from .._core import messages
 from .._core.addresses import Address
+from .._core.tokens import Token
 from .._core.worker_actions import (
     Action,
     Begin,
@@ -29,7 +31,6 @@ from .._core.worker_actions import (
     Tell,
 )
 from .._core.working import WorkerSession
-from .._core.tokens import Token
 from .._io.client import TokenLike
 from .._io.lanes import Lane, now, open_context
 from .._wire import stemwire_pb2 as pb
@@ -89,13 +90,17 @@ class Worker:
 
     >>> Worker(Settings("tcp://merlin-server:7402"), [Offer.of(Brightest)]).run()
 
-    The server sends it partitions of scans as frames arrive, as many as it has room for, and merges what comes back. Workers
-    come and go: what one leaves undone others do, and the results have the same bits whoever made them. A broken connection is
-    made anew, for ever unless there is a connect timeout; results that the server has not acknowledged are sent again.
+    The server sends it partitions of scans as frames arrive, as many as it has room for, and merges what comes back.
+    Workers come and go: what one leaves undone others do, and the results have the same bits whoever made them. A
+    broken connection is made anew, for ever unless there is a connect timeout; results that the server has not
+    acknowledged are sent again.
     """
 
     def __init__(
-        self, settings: Settings, offers: Sequence[Offer], tell: Callable[[dict[str, object]], None] = lambda event: None
+        self,
+        settings: Settings,
+        offers: Sequence[Offer],
+        tell: Callable[[dict[str, object]], None] = lambda event: None,
     ) -> None:
         """`tell` is called with what happens, on the thread of `run`."""
         self._settings = settings
@@ -141,8 +146,8 @@ class Worker:
     def run(self) -> None:
         """Works until `leave`. To be called once.
 
-        Raises `WorkerUnreachable` when there is no server for longer than the connect timeout, `WorkerRefused` when it will
-        never take this worker.
+        Raises `WorkerUnreachable` when there is no server for longer than the connect timeout, `WorkerRefused` when
+        it will never take this worker.
         """
         self._context = open_context(self._token)
         self._compute = ComputeThread(self._offers, self._settings.threads, self._wake)
@@ -162,8 +167,10 @@ class Worker:
             raise WorkerRefused(f"the server at {self._endpoint} does not take this worker: {end.why}")
         if end.ending is Ending.UNREACHABLE:
             raise WorkerUnreachable(
-                f"no server at {self._endpoint} for {self._settings.connect_timeout:g} s: {self._reason(end.why)}. Check that "
-                "`stemwire serve` runs there, the host name, the work port (default 7402), and that the server was bound to "
+                f"no server at {self._endpoint} for {self._settings.connect_timeout:g} s: {self._reason(end.why)}. "
+                f"Check that "
+                "`stemwire serve` runs there, the host name, the work port (default 7402), and that the server was "
+                "bound to "
                 "an address that can be reached from here (--bind)"
             )
 
@@ -315,17 +322,14 @@ class Worker:
     # Details
 
     def _wake(self) -> None:
-        try:
+        # When it is full, there are wake-ups enough.
+        with suppress(BlockingIOError):
             os.write(self._wake_out, b"\0")
-        except BlockingIOError:
-            pass  # It is full of wake-ups.
 
     def _drain(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             while os.read(self._wake_in, 4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def _reason(self, why: str) -> str:
         """The operating system's word where ZeroMQ has none."""
@@ -345,5 +349,3 @@ def _endpoint(text: str) -> tuple[bool, str]:
         return True, text
     address = Address.parse(text, DEFAULT_WORK_PORT)
     return address.is_loopback, address.endpoint()
-
-

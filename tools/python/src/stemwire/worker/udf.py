@@ -72,7 +72,9 @@ def sig(
     dtype: npt.DTypeLike = "float32", extra_shape: Sequence[int] = (), merge: str = "sum", use: str = "exported"
 ) -> Buffer:
     """One row for each detector pixel."""
-    return Buffer("sig", np.dtype(dtype), tuple(extra_shape), _one_of("use", use, USES), _one_of("merge", merge, MERGES))
+    return Buffer(
+        "sig", np.dtype(dtype), tuple(extra_shape), _one_of("use", use, USES), _one_of("merge", merge, MERGES)
+    )
 
 
 def single(
@@ -118,9 +120,10 @@ class Arrays(Mapping[str, Array]):
 class UDF:
     """A user-defined function: what is computed from the frames of a scan while they arrive.
 
-    Write one of `process_tile`, `process_frame` and `process_partition`; when there are several, tiles go before frames,
-    frames before partitions. Parameters are those of `__init__`. One instance works on one plan, in one thread; each
-    partition begins with fresh buffers. The result has the same bits for any number of workers, whichever of them die.
+    Write one of `process_tile`, `process_frame` and `process_partition`; when there are several, tiles go before
+    frames, frames before partitions. Parameters are those of `__init__`. One instance works on one plan, in one
+    thread; each partition begins with fresh buffers. The result has the same bits for any number of workers,
+    whichever of them die.
     """
 
     version: ClassVar[int | None] = None
@@ -128,7 +131,8 @@ class UDF:
     input_dtype: ClassVar[npt.DTypeLike | None] = None
     """Of the frames that it is given; None: as the detector counts, in native byte order."""
     tile_depth: ClassVar[int | None] = None
-    """Frames in a tile; None: about 1 MiB of them. A tile is shorter where frames are missing and at a partition's end."""
+    """Frames in a tile; None: about 1 MiB of them. A tile is shorter where frames are missing and at a partition's
+    end."""
     order: ClassVar[str] = "automatic"
     """automatic; or any, partition, fixedTree, sequence: see PROTOCOL.md, section 6."""
 
