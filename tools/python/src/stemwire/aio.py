@@ -20,13 +20,14 @@ from ._core.fetching import Unavailable
 from ._io.client import Client, TokenLike
 from ._io.facts import TileFacts
 from ._io.scanning import ScanStream
+from ._io.steps import or_stop, step
 from ._io.tiles import FetchStream, TileStream
 from ._io.updates import UpdateStream
 from ._io.waiting import AsyncWaiter
-from .connection import DEFAULT_MEMORY, DEFAULT_SILENCE, DEFAULT_TIMEOUT, _results
+from .connection import DEFAULT_MEMORY, DEFAULT_SILENCE, DEFAULT_TIMEOUT
 from .frames import Tile
+from .requests import Requests
 from .results import Results
-from .status import Directory, Done, RunStatus, Status
 from .udfs import UDFLike, as_udfs
 
 
@@ -50,15 +51,7 @@ class AsyncTileIterator(_AsyncClosing, TileFacts, AsyncIterator[Tile]):
         self._stream = stream
 
     async def __anext__(self) -> Tile:
-        try:
-            tile = await self._stream.next()
-        except BaseException:
-            self._stream.close()
-            raise
-        if tile is None:
-            self._stream.close()
-            raise StopAsyncIteration
-        return tile
+        return or_stop(await step(self._stream), StopAsyncIteration)
 
     async def close(self) -> None:
         self._stream.close()
@@ -89,15 +82,7 @@ class AsyncFetchIterator(_AsyncClosing, AsyncIterator[Tile]):
         self._stream = stream
 
     async def __anext__(self) -> Tile:
-        try:
-            tile = await self._stream.next()
-        except BaseException:
-            self._stream.close()
-            raise
-        if tile is None:
-            self._stream.close()
-            raise StopAsyncIteration
-        return tile
+        return or_stop(await step(self._stream), StopAsyncIteration)
 
     @property
     def unavailable(self) -> tuple[Unavailable, ...]:
@@ -114,19 +99,10 @@ class AsyncUpdateIterator(_AsyncClosing, AsyncIterator[Results]):
         self._stream = stream
 
     async def __anext__(self) -> Results:
-        try:
-            state = await self._stream.next()
-        except BaseException:
-            await self.close()
-            raise
-        if state is None:
-            await self.close()
-            raise StopAsyncIteration
-        return state
+        return or_stop(await step(self._stream), StopAsyncIteration)
 
     async def close(self) -> None:
-        if isinstance(self._stream, UpdateStream):
-            self._stream.close()
+        self._stream.leave()
 
 
 class AsyncScan(_AsyncClosing):
@@ -153,7 +129,7 @@ class AsyncScan(_AsyncClosing):
         await self._stream.close()
 
 
-class AsyncConnection(_AsyncClosing):
+class AsyncConnection(Requests, _AsyncClosing):
     """A connection to an acquisition server for one event loop; `stemwire.aio.connect` makes one. See `Connection`."""
 
     def __init__(self, client: Client) -> None:
@@ -215,9 +191,6 @@ class AsyncConnection(_AsyncClosing):
         await stream.open()
         return AsyncUpdateIterator(stream)
 
-    async def snapshot(self, run: str = "default", *, timeout: float | None = None) -> Results:
-        return _results(run, await self._client.snapshot(run=run, timeout=timeout))
-
     async def scan(
         self,
         udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
@@ -264,68 +237,6 @@ class AsyncConnection(_AsyncClosing):
         )
         async with scan:
             return await scan.result()
-
-    async def start_run(
-        self,
-        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
-        *,
-        run: str = "",
-        acquisitions: int = 0,
-        join_current: bool = False,
-        from_start: bool = False,
-        timeout: float | None = None,
-    ) -> str:
-        return await self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout, from_start)
-
-    async def change_run(
-        self,
-        run: str,
-        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
-        *,
-        recompute: bool = False,
-        timeout: float | None = None,
-    ) -> Done:
-        return await self._client.change_run(run, as_udfs(udfs), recompute, timeout)
-
-    async def stop_run(self, run: str, *, timeout: float | None = None) -> Done:
-        return await self._client.stop_run(run, timeout)
-
-    async def runs(self, *, timeout: float | None = None) -> tuple[RunStatus, ...]:
-        return await self._client.runs(timeout)
-
-    async def status(self, *, timeout: float | None = None) -> Status:
-        return await self._client.status(timeout)
-
-    async def directory(self, *, timeout: float | None = None) -> Directory:
-        return await self._client.ask_directory(timeout)
-
-    async def get(self, name: str, *, timeout: float | None = None) -> str:
-        return await self._client.get(name, timeout)
-
-    async def set(self, name: str, value: object, *, timeout: float | None = None) -> None:
-        await self._client.set(name, value, timeout)
-
-    async def cmd(self, name: str, *, timeout: float | None = None) -> None:
-        await self._client.cmd(name, timeout)
-
-    async def arm(
-        self,
-        nav_shape: Sequence[int] | None = None,
-        *,
-        frames: int | None = None,
-        trigger: str | None = None,
-        timeout: float | None = None,
-    ) -> Done:
-        return await self._client.arm(nav_shape, frames, trigger, timeout)
-
-    async def trigger(self, *, timeout: float | None = None) -> Done:
-        return await self._client.trigger(timeout)
-
-    async def stop(self, *, timeout: float | None = None) -> Done:
-        return await self._client.stop(timeout)
-
-    async def abort(self, *, timeout: float | None = None) -> Done:
-        return await self._client.abort(timeout)
 
     async def close(self) -> None:
         self._client.close()

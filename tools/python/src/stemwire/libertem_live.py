@@ -220,7 +220,7 @@ class StemwireAcquisition(AcquisitionMixin, StemwireDataSet):  # type: ignore[mi
         """The server goes on by itself."""
 
     def get_num_partitions(self) -> int:
-        return max(1, self._image_count // self._frames_per_partition)
+        return max(1, int(self._image_count) // int(self._frames_per_partition))
 
     def get_partitions(self) -> Iterator[StemwirePartition]:
         acquisition = self._acquisition or uuid.UUID(int=0)

@@ -72,6 +72,9 @@ class ScanStream:
             self.latest = found
         return found
 
+    def leave(self) -> None:
+        """The scan goes on; its updates may be taken up again."""
+
     async def finish(self) -> Results:
         """Takes what is still to come; the final results."""
         while await self.next() is not None:

@@ -142,6 +142,9 @@ class TileStream:
             following.start = state.start
         return following.start
 
+    def leave(self) -> None:
+        self.close()
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True
@@ -257,6 +260,9 @@ class FetchStream:
             if now() >= deadline:
                 raise DeadlineExceeded(f"no frames from the server within {self._timeout:g} s")
             self._lane.check_after(await gate.wait(min(deadline, self._lane.next_time)))
+
+    def leave(self) -> None:
+        self.close()
 
     def close(self) -> None:
         if not self._closed:

@@ -115,6 +115,9 @@ class UpdateStream:
             else:
                 self._live.check_after(await self._gate.wait(until), now())
 
+    def leave(self) -> None:
+        self.close()
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True

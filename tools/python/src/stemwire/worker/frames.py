@@ -67,8 +67,9 @@ class PartitionFrames:
 
     def read(self, positions: range, out: Array, part: tuple[slice, ...] = ()) -> None:
         """Copies the frames of consecutive positions, or a part of each, in the type of `out`."""
+        index = (slice(None), *part)
         for at, view in self.views(positions):
-            convert(view[(slice(None), *part)], out[at : at + len(view)])
+            convert(view[index], out[at : at + len(view)])
 
 
 def convert(source: Array, out: Array) -> None:

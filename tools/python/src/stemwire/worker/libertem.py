@@ -369,7 +369,7 @@ def _result_dtypes(udf: UDF, positions: int) -> dict[str, np.dtype[Any]]:
 
 def _wire_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     found = np.dtype(dtype)
-    wire = np.dtype(_WIDER.get(found.name, found.name))
+    wire: np.dtype[Any] = np.dtype(_WIDER.get(found.name, found.name))
     if wire.name not in WIRE_DTYPES:
         raise PlanError(f"the buffer {name} is of {found}, which cannot be sent")
     return wire
