@@ -21,6 +21,7 @@ from .merlin import Kind
 from .workers import WorkerProcess
 
 lt = pytest.importorskip("libertem.api")
+import sparse  # noqa: E402
 from libertem.udf.com import CoMUDF  # noqa: E402
 from libertem.udf.crystallinity import CrystallinityUDF  # noqa: E402
 from libertem.udf.FEM import FEMUDF  # noqa: E402
@@ -243,3 +244,30 @@ def test_geometry_changes_during_the_run(serve: Serve, launch: Any, worker: Star
         assert results.complete
         alone = connection.run(wanted, nav_shape=NAV, timeout=SECONDS)
     np.testing.assert_array_equal(results["vd"].data, alone["vd"].data)
+
+
+def test_region_of_interest_and_corrections(serve: Serve, worker: Start, tmp_path: Path) -> None:
+    program = serve(merlin.record(tmp_path, images(), KIND), *BASE)
+    for _ in range(2):
+        worker(program, *SPECS, "udfs:Slow").wait_for("connected")
+    dice = np.random.default_rng(7)
+    roi = dice.random(NAV) < 0.4
+    dark, gain = dice.random(SIG).astype(np.float32), dice.random(SIG) + 0.5
+    excluded = np.zeros(SIG, bool)
+    excluded[0, 0] = excluded[10, 20] = excluded[10, 21] = True
+    context = lt.Context.make_with("inline")
+    ds = context.load("memory", data=images(), sig_dims=2, num_partitions=COUNT)
+    correct = lt.CorrectionSet(dark=dark, gain=gain, excluded_pixels=sparse.COO.from_numpy(excluded))
+    names = ("pick", "stddev", "com-turned", "sumsig")
+    with stemwire.connect(program.address) as connection:
+        for name in names:
+            wanted = {"u": stemwire.udf(f"lt-{name}", **CASES[name].parameters)}
+            corrections = stemwire.Corrections(dark, gain, excluded)
+            results = connection.run(wanted, roi=roi, corrections=corrections, timeout=SECONDS)
+            expected = context.run_udf(ds, CASES[name].make(meta()), roi=roi, corrections=correct)
+            for key, value in expected.items():
+                got = results[f"u.{key}"].data
+                assert np.array_equal(got, value.data, equal_nan=True), (name, key)
+        sums = connection.run({"s": stemwire.udf("Slow", seconds=0.0)}, roi=roi, timeout=SECONDS)
+    np.testing.assert_array_equal(sums["s.total"].data[roi], images().sum(axis=(2, 3))[roi])
+    np.testing.assert_array_equal(sums["s.total"].valid, roi)

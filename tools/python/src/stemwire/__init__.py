@@ -44,6 +44,7 @@ from .errors import (
     WrongState,
 )
 from .frames import FrameFormat, Tile
+from .inputs import Corrections
 from .iterators import FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
 from .plot import LivePlot
 from .results import Channel, Manifest, Results
@@ -61,6 +62,7 @@ __all__ = [
     "ChecksumMismatch",
     "Connection",
     "ConnectionClosed",
+    "Corrections",
     "DeadlineExceeded",
     "DecodeError",
     "DetectorRefused",

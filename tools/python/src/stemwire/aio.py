@@ -26,6 +26,7 @@ from ._io.updates import UpdateStream
 from ._io.waiting import AsyncWaiter
 from .connection import DEFAULT_MEMORY, DEFAULT_SILENCE, DEFAULT_TIMEOUT
 from .frames import Tile
+from .inputs import Corrections, Inputs
 from .requests import Requests
 from .results import Results
 from .udfs import UDFLike, as_udfs
@@ -200,17 +201,21 @@ class AsyncConnection(Requests, _AsyncClosing):
         trigger: str | None = "soft",
         arm: bool = True,
         join_current: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = DEFAULT_SILENCE,
     ) -> AsyncScan:
+        chosen = as_udfs(udfs)
         stream = ScanStream(
             self._client,
-            as_udfs(udfs),
+            chosen,
             nav_shape=nav_shape,
             frames=frames,
             trigger=trigger,
             arm=arm,
             join_current=join_current,
             timeout=timeout,
+            inputs=Inputs.of(chosen, roi, corrections),
         )
         await stream.open()
         return AsyncScan(stream)
@@ -224,6 +229,8 @@ class AsyncConnection(Requests, _AsyncClosing):
         trigger: str | None = "soft",
         arm: bool = True,
         join_current: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = DEFAULT_SILENCE,
     ) -> Results:
         scan = await self.scan(
@@ -233,6 +240,8 @@ class AsyncConnection(Requests, _AsyncClosing):
             trigger=trigger,
             arm=arm,
             join_current=join_current,
+            roi=roi,
+            corrections=corrections,
             timeout=timeout,
         )
         async with scan:

@@ -17,6 +17,7 @@ from ._io.tiles import FetchStream, TileStream
 from ._io.updates import UpdateStream
 from ._io.waiting import BlockingWaiter, run
 from .errors import ServerUnreachable
+from .inputs import Corrections, Inputs
 from .iterators import Closing, FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
 from .plot import LivePlot
 from .requests import Requests, blocking
@@ -126,6 +127,8 @@ class Connection(Closing):
         trigger: str | None = "soft",
         arm: bool = True,
         join_current: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = DEFAULT_SILENCE,
     ) -> Scan:
         """Starts a run of UDFs on one acquisition, arms the detector and triggers it.
@@ -136,17 +139,20 @@ class Connection(Closing):
         trigger: soft (sent at once), internal, or None (as the detector is set).
         arm=False: the operator, or another program, starts the acquisition; the next one is taken, or with
         join_current the one that runs.
+        roi: True for the scan positions to be worked on. corrections: of each frame, in place of the server's own.
         timeout: seconds without anything new after which `DeadlineExceeded` is raised.
         """
+        chosen = as_udfs(udfs)
         stream = ScanStream(
             self._client,
-            as_udfs(udfs),
+            chosen,
             nav_shape=nav_shape,
             frames=frames,
             trigger=trigger,
             arm=arm,
             join_current=join_current,
             timeout=timeout,
+            inputs=Inputs.of(chosen, roi, corrections),
         )
         return self._own(Scan(stream))
 
@@ -159,6 +165,8 @@ class Connection(Closing):
         trigger: str | None = "soft",
         arm: bool = True,
         join_current: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = DEFAULT_SILENCE,
         progress: bool = False,
         plots: Iterable[LivePlot] = (),
@@ -172,6 +180,8 @@ class Connection(Closing):
             trigger=trigger,
             arm=arm,
             join_current=join_current,
+            roi=roi,
+            corrections=corrections,
             timeout=timeout,
         ) as scan:
             for _ in scan.updates(max_rate, progress, plots):

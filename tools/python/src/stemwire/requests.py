@@ -6,11 +6,13 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, TypeVar
 
+import numpy.typing as npt
 from typing_extensions import ParamSpec
 
 from ._core.messages import SnapshotState
 from ._io.client import Client
 from ._io.waiting import run as run_to_end
+from .inputs import Corrections, Inputs
 from .results import Results
 from .status import Directory, Done, RunStatus, Status
 from .udfs import UDFLike, as_udfs
@@ -48,6 +50,8 @@ class Requests:
         acquisitions: int = 0,
         join_current: bool = False,
         from_start: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = None,
     ) -> str:
         """Starts a run on so many acquisitions (0: until stopped); gives its id, for `updates` and `stop_run`.
@@ -55,7 +59,9 @@ class Requests:
         With `join_current` it takes part in the acquisition that runs; with `from_start` too, also in what came
         before, as far as the server still has the frames.
         """
-        return await self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout, from_start)
+        chosen = as_udfs(udfs)
+        inputs = Inputs.of(chosen, roi, corrections)
+        return await self._client.start_run(chosen, run, acquisitions, join_current, timeout, from_start, inputs)
 
     async def change_run(
         self,

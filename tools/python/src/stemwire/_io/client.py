@@ -27,6 +27,7 @@ from ..errors import (
     ServerUnreachable,
     VersionMismatch,
 )
+from ..inputs import Inputs
 from ..status import Directory, Done, RunStatus, Status
 from ..udfs import UDF
 from .controlling import ControlLanes
@@ -119,10 +120,12 @@ class Client:
 
     # Requests
 
-    async def request(self, kind: str, body: Message, timeout: float | None = None) -> Answer:
+    async def request(
+        self, kind: str, body: Message, timeout: float | None = None, payload: Sequence[bytes] = ()
+    ) -> Answer:
         if self.closed:
             raise ConnectionClosed(f"the connection to {self.address} is closed")
-        return await self.control.request(kind, body, self.timeout if timeout is None else timeout)
+        return await self.control.request(kind, body, self.timeout if timeout is None else timeout, payload)
 
     async def status(self, timeout: float | None = None) -> Status:
         return messages.status((await self.request("status", pb.StatusRequest(), timeout)).reply.status)
@@ -177,15 +180,19 @@ class Client:
         join_current: bool,
         timeout: float | None = None,
         from_start: bool = False,
+        inputs: Inputs | None = None,
     ) -> str:
+        given = inputs or Inputs.of(udfs, None, None)
         body = pb.StartRunRequest(
             run=run,
             udfs=_requests(udfs),
             acquisitions=acquisitions,
             join_current=join_current,
             from_start=from_start,
+            arrays=given.headers,
+            keeps_isolated_pixels=given.keeps_isolated,
         )
-        return (await self.request("start_run", body, timeout)).reply.run_started.run
+        return (await self.request("start_run", body, timeout, given.parts)).reply.run_started.run
 
     async def change_run(self, run: str, udfs: Sequence[UDF], recompute: bool, timeout: float | None = None) -> Done:
         body = pb.ChangeRunRequest(run=run, udfs=_requests(udfs), recompute=recompute)
