@@ -33,6 +33,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
             .product(name: "Logging", package: "swift-log"),
         ]
     ),
+    ("StemwireAdapter", ["MerlinProtocol", "StemwireClient", "StemwireSystem"]),
     (
         "StemwireWorker",
         [
@@ -95,9 +96,9 @@ let package = Package(
             name: "StemwireCommand",
             dependencies: [
                 "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-                "StemwireProtocol", "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF",
-                "StemwireViewer",
-                "StemwireWorker", "ZeroMQ", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "StemwireAdapter", "StemwireProtocol", "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF",
+                "StemwireViewer", "StemwireWorker", "ZeroMQ",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "TOMLKit", package: "TOMLKit"),

@@ -2432,7 +2432,7 @@ public nonisolated struct WirePlannedUdf: Sendable {
   /// Equal exactly when name, version and all parameters are.
   public var contentHash: UInt64 = 0
 
-  /// any, partition or fixedTree.
+  /// any, partition, fixedTree or sequence: see PROTOCOL.md, "Merge orders".
   public var order: String = String()
 
   public var buffers: [WireBufferDeclaration] = []
