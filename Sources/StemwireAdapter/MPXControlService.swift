@@ -74,7 +74,9 @@ final class MPXControlService: Sendable {
 
     /// Blocks this client's thread until the server has answered.
     private func perform(_ request: ControlRequest) -> MerlinProtocol.ControlReply {
-        if isReadOnly, request.kind != .get { return MerlinProtocol.ControlReply(to: request, code: .unrecognisedCommand) }
+        if isReadOnly, request.kind != .get {
+            return MerlinProtocol.ControlReply(to: request, code: .unrecognisedCommand)
+        }
         let answer = Locked<MerlinProtocol.ControlReply?>(nil)
         let isAnswered = CountingSemaphore()
         Task { [server] in
@@ -102,10 +104,13 @@ final class MPXControlService: Sendable {
 
     private func reply(to request: ControlRequest, _ failure: ControlFailure) -> MerlinProtocol.ControlReply {
         if failure.code == .detectorRefused {
-            return MerlinProtocol.ControlReply(to: request, code: failure.detectorCode.map { ControlCode(rawValue: $0) } ?? .busyOrUnknown)
+            return MerlinProtocol.ControlReply(
+                to: request, code: failure.detectorCode.map { ControlCode(rawValue: $0) } ?? .busyOrUnknown)
         }
         // A server that replays a file has no detector to ask; what frames are like is known of the last ones.
-        if request.kind == .get, let value = value(of: request.key) { return MerlinProtocol.ControlReply(to: request, value: value) }
+        if request.kind == .get, let value = value(of: request.key) {
+            return MerlinProtocol.ControlReply(to: request, value: value)
+        }
         return MerlinProtocol.ControlReply(to: request, code: .busyOrUnknown)
     }
 
