@@ -193,7 +193,8 @@ def reconnect(bench, chromium, pictures):
     eventually("the viewer's loss told", lambda: "no viewer" in page.text("#link"), 30)
     bench.viewer(port=int(address.rsplit(":", 1)[1].strip("/")))
     eventually("the viewer again", lambda: page.run("document.getElementById('link').dataset.state") == "connected", 30)
-    eventually("its picture again", lambda: page.shown("nav"))
+    eventually("its results again", lambda: status(address)["channels"])
+    eventually("its picture again", lambda: of(page, "nav", "final"))
     return [page]
 
 

@@ -114,6 +114,14 @@ struct LiveState: Sendable {
         version += 1
     }
 
+    /// Takes the present results, of which nothing newer has come yet on this connection.
+    mutating func take(_ snapshot: ResultSnapshot, now: ContinuousClock.Instant) {
+        if let start = snapshot.start { began(start.acquisition, start.generation) { $0.start = start } }
+        if let end = snapshot.end { began(end.acquisition, end.generation) { $0.end = end } }
+        for channel in snapshot.channels { take(channel, acquisition: channel.acquisition, now: now) }
+        version += 1
+    }
+
     mutating func take(_ event: ServerEvent, now: ContinuousClock.Instant) {
         switch event {
         case .event(let event): notice(event.severity, event.code, event.text)
@@ -130,7 +138,9 @@ struct LiveState: Sendable {
         self.status = status
         statusAt = now
         server = status.server.isEmpty ? server : status.server
-        for wire in status.earlierAcquisitions + (status.hasPreviousAcquisition ? [status.previousAcquisition] : []) {
+        let ended = status.earlierAcquisitions + (status.hasPreviousAcquisition ? [status.previousAcquisition] : [])
+        let newest = status.hasAcquisition ? status.acquisition.generation : ended.map(\.generation).max() ?? 0
+        for wire in ended where wire.generation < newest {
             // Of an acquisition that ended while nobody was connected the account is all there is.
             guard let id = AcquisitionUUID(Array(wire.acquisition)), id != acquisition?.id,
                 !past.contains(where: { $0.id == id }), let end = try? AcquisitionEnd(wire)

@@ -185,6 +185,9 @@ export class Pane {
     this.view = { left: x - width / 2, top: y - height / 2, width, height };
   }
 
+  // What the curve of a profile covers of the picture's lower end, in CSS pixels.
+  get curveHeight() { return this.line ? this.curve.clientHeight || 84 : 0; }
+
   get pixelSize() { return this.canvas.width / this.view.width; }
 
   // Zooms so that what is under (x, y), in canvas pixels, stays there.

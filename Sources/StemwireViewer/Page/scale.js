@@ -20,7 +20,7 @@ export function drawScaleBar(context, pane, { size, unit }) {
   if (!(size > 0) || !pane.content) return;
   const ratio = window.devicePixelRatio || 1, { over } = pane;
   const length = roundLength((SHARE * over.width * size) / pane.pixelSize);
-  const width = (length / size) * pane.pixelSize, left = 14 * ratio, bottom = over.height - 14 * ratio;
+  const width = (length / size) * pane.pixelSize, left = 14 * ratio, bottom = over.height - (14 + pane.curveHeight) * ratio;
   const text = lengthText(length, unit);
   context.font = `600 ${13 * ratio}px system-ui, sans-serif`;
   context.textAlign = "center";

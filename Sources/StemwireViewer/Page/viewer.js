@@ -381,7 +381,6 @@ async function begin() {
   $("pause").onclick = pause;
   $("copy").onclick = copy;
   $("beside").onclick = () => toggleSide();
-  $("side-close").onclick = () => choose("side", "");
   $("help-open").onclick = () => $("help").showModal();
   for (const button of document.querySelectorAll("[data-add]")) button.onclick = () => detectors.add(button.dataset.add);
   listenToKeys(app);

@@ -19,6 +19,7 @@ final class Feed: Sendable {
     }
 
     private static let connectTimeout = Duration.seconds(2)
+    private static let snapshotTimeout = Duration.seconds(10)
     private static let pause = Duration.milliseconds(500)
     /// How often the status is asked for while there are pages; the server tells it once a second by itself.
     private static let statusInterval = Duration.milliseconds(250)
@@ -207,6 +208,10 @@ final class Feed: Sendable {
         }
         perform(actions)
         defer { change { $0.connection = nil } }
+        // Of an acquisition that has ended already nothing is published any more.
+        if let snapshot = try? await connection.snapshot(deadline: Self.snapshotTimeout) {
+            change { $0.live.take(snapshot, now: .now) }
+        }
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             group.addTask {

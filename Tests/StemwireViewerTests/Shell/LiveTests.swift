@@ -47,6 +47,23 @@ extension ViewerTests {
             }
         }
 
+        @Test func whoComesAfterTheEndSeesTheResults() async throws {
+            try await ViewerBench.run { bench in
+                try await bench.startScan()
+                try await bench.end()
+                try await ViewerBench.withViewer(of: bench.controlPort) { port in
+                    try await visit(port) { visitor in
+                        #expect(try visitor.upgrade() == 101)
+                        try visitor.send(Self.view)
+                        let last = try visitor.next("the final image") { message in
+                            message.pane("nav")?["final"] == .bool(true)
+                        }
+                        #expect(last.header["acquisition"]?["accounting"]?["placed"]?.int == 64)
+                    }
+                }
+            }
+        }
+
         @Test func commandsAreDoneAndAnswered() async throws {
             try await ViewerBench.run { bench in
                 try await visit(bench.port) { visitor in
