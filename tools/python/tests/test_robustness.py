@@ -59,7 +59,7 @@ def test_nobody_listens() -> None:
         stemwire.connect("tcp://127.0.0.1:1")
     with within(2), pytest.raises(stemwire.ServerUnreachable, match="cannot reach"):
         stemwire.connect("tcp://no-such-host.invalid", timeout=1)
-    with within(1.5), pytest.raises(stemwire.ServerUnreachable, match="nobody listens"):
+    with within(15), pytest.raises(stemwire.ServerUnreachable, match="nobody listens"):
         stemwire.connect("tcp://127.0.0.1:1", timeout=0.5, wait=True)
 
 
@@ -82,7 +82,7 @@ def test_waiting_for_a_server_that_starts() -> None:
 def test_a_peer_that_says_nothing() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with within(1.5), pytest.raises(stemwire.NotStemwire, match="right port"):
+        with within(15), pytest.raises(stemwire.NotStemwire, match="right port"):
             stemwire.connect(address)
 
 
@@ -98,7 +98,7 @@ def test_a_web_server() -> None:
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        with within(1.5), pytest.raises(stemwire.NotStemwire):
+        with within(15), pytest.raises(stemwire.NotStemwire):
             stemwire.connect(f"127.0.0.1:{web.getsockname()[1]}")
 
 
@@ -138,7 +138,7 @@ def test_answers_that_are_none(make: Callable[[bytes], bytes], error: type[Excep
     def answer(parts: list[bytes]) -> list[bytes]:
         return [parts[0], make(parts[1])]
 
-    with peer(zmq.ROUTER, answer) as port, within(1.5), pytest.raises(error):
+    with peer(zmq.ROUTER, answer) as port, within(15), pytest.raises(error):
         stemwire.connect(f"127.0.0.1:{port}", timeout=1)
 
 
@@ -190,7 +190,7 @@ def test_a_server_that_is_killed(serve: Serve, what: str) -> None:
             iterator = connection.fetch()
             next(iterator)
         program.process.kill()
-        with within(1.5), pytest.raises(stemwire.ServerLost, match="does not come back"):
+        with within(15), pytest.raises(stemwire.ServerLost, match="does not come back"):
             if what == "status":
                 connection.status()
             else:

@@ -324,3 +324,15 @@ def test_results_as_files_and_xarray(server: Connection, tmp_path: Path) -> None
         results["com"]
     assert "bf" in results
     assert "nope" not in results
+
+
+def test_a_relay_has_no_frames_to_fetch(serve: Serve, launch: Callable[..., Program]) -> None:
+    program = serve("synthetic", "--nav-shape", "16", "16")
+    relay = launch("relay", "--connect", program.address, "--control-port", "0", "--live-port", "0")
+    with stemwire.connect(relay.address) as connection:
+        with connection.tiles(timeout=30) as tiles:
+            acquire(connection)
+            seen = sum(len(tile) for tile in tiles)
+        assert seen + sum(map(len, tiles.lost)) == 256
+        with pytest.raises(stemwire.NothingToFetch, match="relay"):
+            connection.fetch()

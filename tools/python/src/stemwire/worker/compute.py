@@ -109,9 +109,11 @@ class ComputeThread:
             except queue.Empty:
                 return made
 
-    def stop(self, patience: float) -> None:
+    def stop(self, patience: float) -> bool:
+        """Whether the thread has ended within `patience` seconds; else it does when its computation is done."""
         self._put(_FIRST, None)
         self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _put(self, urgency: int, job: Callable[[], None] | None) -> None:
         self._jobs.put((urgency, next(self._count), job))

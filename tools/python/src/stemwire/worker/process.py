@@ -160,8 +160,11 @@ class Worker:
             if self._lane is not None:
                 self._lane.close()
             self._context.destroy(linger=_LINGER_MS)
-            self._compute.stop(patience=0 if self._ending is None or self._ending.unfinished else 5.0)
-            # The end that is written to stays: a computation that nobody waits for may still tell.
+            has_ended = self._compute.stop(patience=0 if self._ending is None or self._ending.unfinished else 5.0)
+            os.close(self._wake_in)
+            # A computation that nobody waits for may still tell; the end that it writes to stays.
+            if has_ended:
+                os.close(self._wake_out)
         end = self._ending
         if end.ending is Ending.REFUSED:
             raise WorkerRefused(f"the server at {self._endpoint} does not take this worker: {end.why}")
@@ -323,7 +326,7 @@ class Worker:
 
     def _wake(self) -> None:
         # When it is full, there are wake-ups enough.
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError, BrokenPipeError):
             os.write(self._wake_out, b"\0")
 
     def _drain(self) -> None:
