@@ -96,7 +96,8 @@ let package = Package(
             name: "StemwireCommand",
             dependencies: [
                 "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-                "StemwireAdapter", "StemwireProtocol", "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF",
+                "StemwireAdapter", "StemwireProtocol", "StemwireRelay", "StemwireServer", "StemwireSystem",
+                "StemwireUDF",
                 "StemwireViewer", "StemwireWorker", "ZeroMQ",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

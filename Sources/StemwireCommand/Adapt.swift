@@ -2,6 +2,7 @@ import ArgumentParser
 import StemwireAdapter
 import StemwireClient
 import StemwireSystem
+import StemwireWorker
 
 struct Adapt: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,6 +23,7 @@ struct Adapt: AsyncParsableCommand {
 
         @Option(help: ArgumentHelp("The server's control socket.", valueName: "tcp://HOST:7400"))
         var connect = "tcp://127.0.0.1:7400"
+        @OptionGroup var token: TokenOption
         @Option(help: "Address to listen at. One that other machines reach needs --insecure.") var bind = "127.0.0.1"
         @Option(help: "Port of the data socket; 0 takes a free one.") var dataPort = 6342
         @Option(help: "Port of the control socket; 0 takes a free one.") var controlPort = 6341
@@ -29,11 +31,12 @@ struct Adapt: AsyncParsableCommand {
         @Flag(help: "Refuse SET and CMD.") var readOnly = false
         @Flag(help: "Allow an address that other machines reach: the Merlin protocol knows no encryption.")
         var insecure = false
-        @Option(help: "trace, debug, info, notice, warning, error.") var logLevel = "notice"
+        @OptionGroup var log: LogOptions
+        @OptionGroup var settings: SettingsOptions
         @Flag(help: "Print one JSON object a line on standard output.") var json = false
 
         func run() async throws {
-            let logger = try makeLogger(level: logLevel)
+            let logger = log.logger()
             guard insecure || ["127.0.0.1", "::1", "localhost"].contains(bind) else {
                 throw CommandFailure.usage("--bind \(bind): other machines reach it; add --insecure if that is meant")
             }
@@ -46,7 +49,8 @@ struct Adapt: AsyncParsableCommand {
             configuration.queueBytes = queue << 20
             configuration.isReadOnly = readOnly
             do {
-                let server = try await StemwireConnection.connect(to: connect, clientName: "stemwire adapt mpx")
+                let server = try await StemwireConnection.connect(
+                    to: connect, options: ConnectionOptions(clientName: "stemwire adapt mpx", token: try token.read()))
                 let adapter = try MPXAdapter(configuration, server: server) { event in
                     logger.notice("\(event)")
                 }
