@@ -21,7 +21,7 @@ def parameters(page, number, **values):
 
 
 def processed(page, count):
-    eventually(f"{count} positions", lambda: of(page, "nav", "processed", 0) >= count, 60)
+    eventually(f"{count} positions", lambda: of(page, "nav", "processed", 0) >= count, 120)
 
 
 def live(page):

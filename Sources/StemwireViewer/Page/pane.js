@@ -8,7 +8,7 @@ import { drawCurve, drawLine, grabEnd, samples } from "./profile.js";
 const BINS = 128;
 const NO_VALUE = {
   [PENDING]: "not here yet", [MISSING]: "missing: its frame never came", [PASSED]: "not in this result",
-  [REJECTED]: "rejected: its frame came damaged", [FAILED]: "failed in the UDF",
+  [REJECTED]: "rejected: its frame came damaged", [FAILED]: "failed in the UDF, or its frame was not held any more",
 };
 
 export function make(tag, attributes = {}, ...children) {

@@ -95,7 +95,7 @@ export class Trust {
         if (counts.droppedByRingFull) row("ring full", count(counts.droppedByRingFull), "bad");
         if (counts.malformed || counts.garbageBytes) row("unreadable", `${count(counts.malformed)} + ${count(counts.garbageBytes)} bytes`, "warn");
       }
-      if (told.failed) row("failed in a UDF", count(told.failed), "bad");
+      if (told.failed) row("failed, given up", count(told.failed), "bad");
     }
     row("image age", nav && ageMs !== null ? (nav.final ? "final" : milliseconds(ageMs)) : "–",
       nav && !nav.final && ageMs > 1000 && !told?.endReason ? "warn" : "");
@@ -151,7 +151,7 @@ export class Trust {
     }
     const rows = [[PROCESSED, "in the image", DONE], [PENDING, "to come", MARKS[PENDING]],
       [MISSING, "missing", MARKS[MISSING]], [DUPLICATE, "duplicate", MARKS[DUPLICATE]], [PASSED, "not in it", MARKS[PASSED]],
-      [REJECTED, "rejected", MARKS[REJECTED]], [FAILED, "failed", MARKS[FAILED]]]
+      [REJECTED, "rejected", MARKS[REJECTED]], [FAILED, "failed, given up", MARKS[FAILED]]]
       .filter(([code]) => numbers[code] || [PROCESSED, PENDING, MISSING, DUPLICATE].includes(code));
     const words = rows.map(([code, text]) => `${count(numbers[code])} ${text}`);
     map.setAttribute("aria-label", content ? `Map of frames: ${words.join(", ")}` : "Map of frames: nothing yet");
