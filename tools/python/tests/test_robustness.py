@@ -55,7 +55,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def test_nobody_listens() -> None:
-    with within(0.5), pytest.raises(stemwire.ServerUnreachable, match="nobody listens"):
+    with within(15), pytest.raises(stemwire.ServerUnreachable, match="nobody listens"):
         stemwire.connect("tcp://127.0.0.1:1")
     with within(2), pytest.raises(stemwire.ServerUnreachable, match="cannot reach"):
         stemwire.connect("tcp://no-such-host.invalid", timeout=1)
