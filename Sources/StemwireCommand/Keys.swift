@@ -58,6 +58,9 @@ struct Enrol: ParsableCommand {
     @OptionGroup var keys: KeysOption
     @Option(help: "viewer, controller, worker or admin.") var role: String
     @Option(help: "By which the peer can be revoked; shown in logs and status.") var name: String
+    @Option(
+        help: ArgumentHelp("File for the token, made with mode 600, in place of standard output.", valueName: "FILE"))
+    var output: String?
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
     func run() throws {
@@ -76,7 +79,16 @@ struct Enrol: ParsableCommand {
             if case .list(.badName) = error { throw CommandFailure.usage("--name: \(error)") }
             throw CommandFailure.failure(error.description)
         }
-        if json {
+        if let output {
+            do throws(PrivateFileError) {
+                try PrivateFile.write(token.text + "\n", to: output, isNew: true)
+            } catch {
+                // Nobody has the token: nobody is let in.
+                try? keys.directory.changeAllowList { list throws(AllowListError) in try list.remove(name) }
+                throw CommandFailure.failure("--output: \(error); nobody was enrolled")
+            }
+            Terminal.error("\(name) is let in as \(role) with the token in \(output), which is a secret")
+        } else if json {
             Terminal.json(["name": name, "role": role.rawValue, "token": token.text])
         } else {
             Terminal.error("\(name) is let in as \(role), with this token, which is a secret:")

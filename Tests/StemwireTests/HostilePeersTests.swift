@@ -211,9 +211,9 @@ extension CommandLineTests {
         }
 
         private static func sendGiants(_ token: AccessToken, ports: [Int]) throws {
-            let giants = [1 << 20, 300 << 20]
+            let giants = [WireLimits.controlArrayBytes + (1 << 20), WireLimits.resultPartBytes + (1 << 20)]
             for (port, size) in zip(ports, giants) {
-                for _ in 0..<3 {
+                for _ in 0..<2 {
                     let socket = try dealer(token, port: port)
                     let monitor = try SocketMonitor(socket)
                     try socket.send(Message(size: size) { $0.initializeMemory(as: UInt8.self, repeating: 1) })

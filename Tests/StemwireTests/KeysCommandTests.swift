@@ -41,6 +41,17 @@ extension CommandLineTests {
                 try await StemwireProcess.run("enrol", "--keys", keys, "--role", "viewer", "--name", "b b").code == 64)
             #expect(try await StemwireProcess.run("revoke", "--keys", keys, "anna").code == 0)
             #expect(try await StemwireProcess.run("revoke", "--keys", keys, "anna").code == 1)
+            // Into a file that nobody else reads; where that fails nobody is let in.
+            let path = folder.path + "/bert.token"
+            func bert() async throws -> Int32 {
+                try await StemwireProcess.run(
+                    "enrol", "--keys", keys, "--role", "viewer", "--name", "bert", "--output", path
+                ).code
+            }
+            #expect(try await bert() == 0)
+            #expect(try AccessToken(contentsOf: path).serverKey.z85 == key)
+            #expect(try await StemwireProcess.run("revoke", "--keys", keys, "bert").code == 0)
+            #expect(try await bert() == 1)
             #expect(try KeyDirectory(keys).allowList().entries.isEmpty)
         }
 
