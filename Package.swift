@@ -15,11 +15,13 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
     ("StemwireUDF", ["MerlinProtocol", "StemwireKernels"]),
     ("StemwireWire", ["ZeroMQ", "StemwireKernels", "StemwireProtocol", "StemwireUDF", protobuf]),
     ("StemwireAcquisition", ["MerlinProtocol", "StemwireSystem"]),
+    ("StemwirePictures", ["CLibpng"]),
     (
         "StemwireServer",
         [
-            "ZeroMQ", "MerlinProtocol", "StemwireAcquisition", "StemwireKernels", "StemwireProtocol", "StemwireSystem",
-            "StemwireUDF", "StemwireWire", protobuf, .product(name: "Logging", package: "swift-log"),
+            "ZeroMQ", "MerlinProtocol", "StemwireAcquisition", "StemwireKernels", "StemwirePictures",
+            "StemwireProtocol", "StemwireSystem", "StemwireUDF", "StemwireWire", protobuf,
+            .product(name: "GRDB", package: "GRDB.swift"), .product(name: "Logging", package: "swift-log"),
         ]
     ),
     (
@@ -45,7 +47,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
     (
         "StemwireViewer",
         [
-            "CLibjpeg", "CLibpng", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwireProtocol",
+            "CLibjpeg", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwirePictures", "StemwireProtocol",
             "StemwireSystem", "StemwireUDF", protobuf, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
             nio("NIOWebSocket"),
             .product(name: "Logging", package: "swift-log"),
@@ -55,8 +57,8 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
     (
         "Stemwire",
         [
-            "CLibpng", "MerlinProtocol", "MerlinSimulator", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-            "StemwireProtocol", "StemwireServer", "StemwireSystem", "StemwireUDF", "StemwireWire",
+            "MerlinProtocol", "MerlinSimulator", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
+            "StemwirePictures", "StemwireProtocol", "StemwireServer", "StemwireSystem", "StemwireUDF", "StemwireWire",
         ]
     ),
 ]
@@ -71,7 +73,9 @@ let testsAlsoUse: [String: [Target.Dependency]] = [
 ]
 
 // Files that become part of the program.
-let resources: [String: [Resource]] = ["StemwireViewer": [.embedInCode("Page")]]
+let resources: [String: [Resource]] = [
+    "StemwirePictures": [.embedInCode("Tables")], "StemwireViewer": [.embedInCode("Page")],
+]
 
 let package = Package(
     name: "stemwire",
@@ -84,6 +88,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.29.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .systemLibrary(name: "CLibjpeg", providers: [.apt(["libjpeg-dev"])]),

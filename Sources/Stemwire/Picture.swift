@@ -1,5 +1,4 @@
-import CLibpng
-import Glibc
+import StemwirePictures
 
 /// A two-dimensional array of numbers made visible: limits, scale, colours, PNG.
 ///
@@ -34,24 +33,9 @@ public struct Picture: Sendable {
         precondition(values.count == height * width && valid.map { $0.count == values.count } ?? true)
         self.width = width
         self.height = height
-        let shown = values.indices.filter { (valid?[$0] ?? true) && values[$0].isFinite }
-        let (low, high) = Self.limits(shown.map { values[$0] }, outlierShare: outlierShare)
-        let level: (Double) -> Double = scale == .linear ? { $0 - low } : { log1p(max(0, $0 - low)) }
-        let top = max(level(high), .leastNonzeroMagnitude)
-        var rgb = [UInt8](repeating: 0x30, count: values.count * 3)
-        for index in shown {
-            let colour = colours.colour(of: high > low ? Float(level(values[index]) / top) : 0.5)
-            (rgb[3 * index], rgb[3 * index + 1], rgb[3 * index + 2]) = (colour.red, colour.green, colour.blue)
-        }
-        self.rgb = rgb
-    }
-
-    /// The limits to draw between, without `outlierShare` of the values at each end.
-    static func limits(_ values: [Double], outlierShare: Double) -> (low: Double, high: Double) {
-        guard !values.isEmpty else { return (0, 0) }
-        let sorted = values.sorted()
-        let cut = min(Int(Double(sorted.count) * outlierShare), (sorted.count - 1) / 2)
-        return (sorted[cut], sorted[sorted.count - 1 - cut])
+        let style = PictureStyle(
+            colours: colours.rawValue, isLogarithmic: scale == .logarithmic, outlierShare: outlierShare)
+        rgb = style.rgb(values, valid: valid) ?? [UInt8](repeating: PictureStyle.noValue, count: 3 * values.count)
     }
 
     /// The picture made `factor` times larger in each direction, without smoothing.
@@ -77,13 +61,7 @@ public struct Picture: Sendable {
     }
 
     /// The picture as a PNG file's bytes.
-    public func png() -> [UInt8] {
-        var size = 0
-        guard stemwire_png_write_rgb(nil, &size, rgb, UInt32(width), UInt32(height)) != 0 else { return [] }
-        var bytes = [UInt8](repeating: 0, count: size)
-        let written = stemwire_png_write_rgb(&bytes, &size, rgb, UInt32(width), UInt32(height))
-        return written != 0 ? Array(bytes.prefix(size)) : []
-    }
+    public func png() -> [UInt8] { PNGFile.encode(rgb: rgb, width: width, height: height) ?? [] }
 
     /// The picture in half-block characters with 24-bit colours: two rows of pixels a line, reset at each line's end.
     ///

@@ -26,9 +26,12 @@ public struct UDFSelection: Sendable, Hashable {
 
 /// A command was done.
 public struct CommandResult: Sendable, Hashable {
-    /// Frames placed so far in the acquisition concerned.
+    /// Frames placed so far in the acquisition concerned, and those it should have.
     public let framesPlaced: Int
+    public let framesExpected: Int
     public let generation: UInt64
+    /// Of stop and abort: how the acquisition ended; nil when there was none, or it had not ended in time.
+    public let endReason: String?
     /// The server's state before and after the command.
     public let stateBefore: ServerState
     public let stateAfter: ServerState
@@ -122,39 +125,10 @@ extension StemwireConnection {
         navShape: [Int]? = nil, frames: Int? = nil, trigger: TriggerMode? = nil, margins: FrameMargins? = nil,
         framesPerPartition: Int? = nil, deadline: Duration = .seconds(5)
     ) async throws(ControlFailure) -> CommandResult {
-        var wire = WireRequest()
-        wire.arm = WireArmRequest()
-        for axis in navShape ?? [] {
-            guard let number = Int32(exactly: axis), number == -1 || number > 0 else {
-                throw ControlFailure(
-                    .invalidArgument, "a scan of \(navShape ?? []) cannot be: axes are 1 or more, or -1")
-            }
-            wire.arm.navShape.append(number)
-        }
-        if let frames {
-            guard frames > 0 else {
-                throw ControlFailure(.invalidArgument, "\(frames) frames cannot be acquired: 1 or more")
-            }
-            wire.arm.frames = UInt64(frames)
-        }
-        wire.arm.trigger = trigger?.rawValue ?? ""
-        if let margins {
-            let counts = [margins.leadIn, margins.flybackPerLine, margins.tail].map { UInt32(exactly: $0) }
-            guard let leadIn = counts[0], let flyback = counts[1], let tail = counts[2] else {
-                throw ControlFailure(.invalidArgument, "\(margins) cannot be: counts are 0 or more")
-            }
-            wire.arm.margins.leadIn = leadIn
-            wire.arm.margins.flybackPerLine = flyback
-            wire.arm.margins.tail = tail
-        }
-        if let framesPerPartition {
-            guard framesPerPartition > 0, let length = UInt32(exactly: framesPerPartition) else {
-                throw ControlFailure(
-                    .invalidArgument, "partitions of \(framesPerPartition) frames cannot be: 1 or more")
-            }
-            wire.arm.framesPerPartition = length
-        }
-        return try await command(wire, deadline)
+        try await arm(
+            ArmSettings(
+                navShape: navShape, frames: frames, trigger: trigger, margins: margins,
+                framesPerPartition: framesPerPartition), deadline: deadline)
     }
 
     /// Triggers an armed detector by software.
@@ -165,7 +139,7 @@ extension StemwireConnection {
         return try await command(wire, deadline)
     }
 
-    /// Stops the acquisition; frames on their way still count.
+    /// Stops the acquisition; frames on their way still count. Returns when it is over.
     @discardableResult
     public func stop(deadline: Duration = .seconds(5)) async throws(ControlFailure) -> CommandResult {
         var wire = WireRequest()
@@ -173,7 +147,7 @@ extension StemwireConnection {
         return try await command(wire, deadline)
     }
 
-    /// Ends the acquisition at once.
+    /// Ends the acquisition at once; what is on its way is discarded.
     @discardableResult
     public func abort(deadline: Duration = .seconds(5)) async throws(ControlFailure) -> CommandResult {
         var wire = WireRequest()
@@ -243,7 +217,7 @@ extension StemwireConnection {
 
     // MARK: Details
 
-    private func ask<Value>(
+    func ask<Value>(
         _ wire: WireRequest, payload: [[UInt8]] = [], _ deadline: Duration, _ read: (ControlReply) -> Value?
     ) async throws(ControlFailure) -> Value {
         let reply = try await request(wire, payload: payload, deadline: deadline)
@@ -251,16 +225,18 @@ extension StemwireConnection {
         return value
     }
 
-    private func command(_ wire: WireRequest, _ deadline: Duration) async throws(ControlFailure) -> CommandResult {
+    func command(_ wire: WireRequest, _ deadline: Duration) async throws(ControlFailure) -> CommandResult {
         try await ask(wire, deadline) { reply in
             guard case .done(let done)? = reply.wire.kind else { return nil }
             return CommandResult(
-                framesPlaced: WireReading.count(done.framesPlaced), generation: done.generation,
+                framesPlaced: WireReading.count(done.framesPlaced),
+                framesExpected: WireReading.count(done.framesExpected), generation: done.generation,
+                endReason: done.endReason.isEmpty ? nil : done.endReason,
                 stateBefore: reply.stateBefore, stateAfter: reply.stateAfter)
         }
     }
 
-    private static func unexpected(_ reply: ControlReply) -> ControlFailure {
+    static func unexpected(_ reply: ControlReply) -> ControlFailure {
         ControlFailure(
             .unexpectedReply,
             "the reply is of another kind than was asked for; client and server may differ in version",
@@ -269,7 +245,7 @@ extension StemwireConnection {
 }
 
 extension UDFSelection {
-    fileprivate var wire: WireUdfRequest {
+    var wire: WireUdfRequest {
         var selection = WireUdfRequest()
         selection.id = id
         selection.name = name

@@ -49,6 +49,10 @@ struct Serve: AsyncParsableCommand {
             "What happens when ring and spool are full of work: wait (the detector waits) or drop (work is lost, and told)."
     )
     var whenBehind = "wait"
+    @Option(
+        help: ArgumentHelp("SQLite file that acquisitions are remembered in. Default: they are not.", valueName: "FILE")
+    )
+    var history: String?
     @Option(help: "Workers that may die over a partition before it is given up.") var quarantineDeaths = 3
     @Option(help: "Seconds of silence after which a worker counts as dead.") var workerTimeout = 3.0
     @Option(help: ArgumentHelp("Frames in a partition. Default: whole scan lines, about 256.", valueName: "N"))
@@ -197,6 +201,7 @@ struct Serve: AsyncParsableCommand {
         }
         configuration.spoolBytes = spool << 20
         configuration.spoolDirectory = spoolDirectory
+        configuration.historyFile = history
         configuration.quarantineDeaths = quarantineDeaths
         switch whenBehind {
         case "wait": configuration.whenProcessingIsBehind = .backPressure

@@ -8,7 +8,9 @@ enum StatusText {
         lines.append(
             detector.dataConnected
                 ? "detector   \(detector.source): connected, \(detector.framesReceived) frames received"
+                    + (detector.reason.isEmpty ? "" : "; \(detector.reason)")
                 : "detector   \(detector.source): not connected (\(detector.reason))")
+        lines.append(control(detector))
         if status.hasAcquisition { lines.append("acquiring  " + line(status.acquisition)) }
         if status.hasPreviousAcquisition {
             lines.append(
@@ -21,6 +23,12 @@ enum StatusText {
         lines.append(
             "live       \(status.live.subscriptions) subscriptions, \(status.live.tilesPublished) tiles sent, "
                 + "\(status.live.tilesDropped) left out, \(status.live.bytesPinned >> 20) MiB in queues")
+        if status.hasDisk {
+            lines.append(
+                "disk       \(status.disk.directory): \(status.disk.bytesFree >> 30) of \(status.disk.bytesTotal >> 30) GiB free"
+            )
+        }
+        if !status.fileUri.isEmpty { lines.append("file       \(status.fileUri), \(status.framesWritten) frames") }
         lines.append(dispatch(status))
         lines += status.workers.map { "  worker   " + line($0) }
         lines += status.subscribers.map { "  viewer   " + line($0) }
@@ -32,6 +40,16 @@ enum StatusText {
         }
         lines += status.runs.map { "run        " + line($0) }
         return lines
+    }
+
+    private static func control(_ detector: WireDetectorStatus) -> String {
+        guard detector.controlConnected else { return "control    not answering (\(detector.controlReason))" }
+        var text = "control    answers" + (detector.busy ? ", busy" : "")
+        if !detector.softwareVersion.isEmpty { text += "; software \(detector.softwareVersion)" }
+        if detector.sigShape.count == 2 {
+            text += "; frames of \(detector.sigShape[0]) × \(detector.sigShape[1]), \(detector.counterDepth) bits"
+        }
+        return text
     }
 
     private static func dispatch(_ status: WireStatus) -> String {

@@ -25,6 +25,10 @@ public enum WireLimits {
     /// UDFs in one run, and the length of an id.
     public static let udfsPerRun = 64
     public static let identifierBytes = 128
+    /// Settings of the detector in one request.
+    public static let settings = 256
+    /// Acquisitions in one answer about the history.
+    public static let historyEntries = 200
     /// Runs that a server keeps at a time.
     public static let runs = 64
 }

@@ -31,7 +31,9 @@ public final class AcquisitionServer: Sendable {
         let context: Context
         var reactors: [Reactor] = []
         var link: DetectorLink?
+        var watch: DetectorWatch?
         var detector: DetectorControl?
+        var history: HistoryStore?
         var mover: FrameMover?
         var live: LivePublisher?
         var work: WorkService?
@@ -87,10 +89,22 @@ public final class AcquisitionServer: Sendable {
         let liveQueue = TileQueue(for: ring) { liveWake.signal() }
         let workWake = try WakeUp()
         // The desk is who reports that all frames have been worked on, and who begins with other parameters.
-        let table = RunTable(registry: configuration.registry, lanes: 1) {
-            liveWake.signal()
-            workWake.signal()
-        }
+        let history = try configuration.historyFile.map { try HistoryStore(path: $0, logger: logger) }
+        parts.history = history
+        let table = RunTable(
+            registry: configuration.registry, lanes: 1,
+            onChange: {
+                liveWake.signal()
+                workWake.signal()
+            },
+            onEnd: { summary, record in
+                let endedAt = WallClock.nanoseconds()
+                history?.note {
+                    WireHistoryEntry(
+                        summary, record, session: session, endedAt: endedAt,
+                        status: StatusReport.acquisition(summary, record))
+                }
+            })
         try startDefaultRun(in: table)
         let workQueue = TileQueue(for: ring) { workWake.signal() }
         let scan = ScanOfArming()
@@ -134,8 +148,11 @@ public final class AcquisitionServer: Sendable {
         let workPort = try port(of: await work.start(at: endpoint(configuration.workPort)))
 
         let operations = ControlOperations(
-            configuration: configuration, session: session, table: table, receiver: receiver, detector: detector,
-            scan: scan, status: status, livePort: livePort, workPort: workPort)
+            configuration: configuration,
+            parts: ControlOperations.Parts(
+                session: session, table: table, receiver: receiver, frames: frames, detector: detector, scan: scan,
+                status: status, history: history, announce: { live.submit($0) }, livePort: livePort, workPort: workPort)
+        )
         let control = try ControlService(
             on: parts.reactors[0], in: parts.context, access: guards[0], session: { session }, handler: operations)
         parts.control = control
@@ -143,20 +160,31 @@ public final class AcquisitionServer: Sendable {
         operations.controlPort.store(controlPort, ordering: .releasing)
         let link = try DetectorLink(
             receiver: receiver, host: configuration.detectorHost, port: configuration.detectorDataPort, logger: logger
-        ) { isConnected, text in
-            var event = WireEvent()
-            event.severity = isConnected ? "info" : "warning"
-            event.code = isConnected ? "detector.connected" : "detector.disconnected"
-            event.text = text
-            live.submit(event)
+        ) { change in
+            // What the detector said of itself may be another detector's now.
+            detector.mayHaveChanged()
+            live.submit(Self.event(change.isConnected && change.code != "detector.foreign", change.code, change.text))
         }
         parts.link = link
+        let watch = DetectorWatch(
+            detector, logger: logger,
+            onChange: { isConnected, text in
+                let code = isConnected ? "detector.controlConnected" : "detector.controlLost"
+                live.submit(Self.event(isConnected, code, text))
+            }, onLook: { link.look() })
+        parts.watch = watch
         status.attach(
-            link: link, live: live.counters, work: work.counters, dispatch: work.report, control: control.counters,
-            guards: guards, gatekeeper: gatekeeper)
+            link: link, watch: watch, live: live.counters, work: work.counters, dispatch: work.report,
+            control: control.counters, guards: guards, gatekeeper: gatekeeper)
         logger.info(
             "serving", metadata: ["control": "\(controlPort)", "live": "\(livePort)", "work": "\(workPort)"])
         return Endpoints(controlPort: controlPort, livePort: livePort, workPort: workPort)
+    }
+
+    private static func event(_ isGood: Bool, _ code: String, _ text: String) -> WireEvent {
+        var event = WireEvent()
+        (event.severity, event.code, event.text) = (isGood ? "info" : "warning", code, text)
+        return event
     }
 
     private func frameStore(of ring: FrameRing) throws -> FrameStore {
@@ -187,6 +215,7 @@ public final class AcquisitionServer: Sendable {
     }
 
     private static func close(_ parts: Parts) async {
+        parts.watch?.stop()
         await blocking {
             parts.link?.stop()
             parts.detector?.stop()
@@ -203,6 +232,9 @@ public final class AcquisitionServer: Sendable {
         await blocking {
             for reactor in parts.reactors { reactor.stop() }
             parts.context.shutdown()
+            parts.history?.stop()
+            // What it reports on holds it, too.
+            parts.operation?.status.detach()
         }
     }
 

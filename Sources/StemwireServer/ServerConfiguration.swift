@@ -59,6 +59,8 @@ public struct ServerConfiguration: Sendable {
     /// Whether tiles and results carry a checksum.
     public var sendsChecksums = true
 
+    /// The SQLite file in which acquisitions are remembered; nil: they are not.
+    public var historyFile: String?
     /// Workers that may die over a partition before it is given up.
     public var quarantineDeaths = 3
 

@@ -125,6 +125,34 @@ public final class TCPConnection: Sendable {
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
+    /// Has the system notice a peer that is gone without a word: its machine is off, or the network cut. Receiving and
+    /// sending then fail with `ETIMEDOUT`.
+    ///
+    /// - Parameters:
+    ///   - idle: silence after which the peer is asked for a sign of life; whole seconds, 1 at least.
+    ///   - limit: silence after which it counts as gone; whole seconds above `idle`.
+    public func noticeLoss(idle: Duration, limit: Duration) {
+        var (first, pause) = (Int32(max(1, idle.components.seconds)), Int32(1))
+        var probes = Int32(max(1, limit.components.seconds - Int64(first)))
+        var yes: Int32 = 1
+        var unacknowledged = UInt32(clamping: Int64(limit / .milliseconds(1)))
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &yes, size)
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, &first, size)
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, &pause, size)
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, &probes, size)
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &unacknowledged, size)
+    }
+
+    /// The first bytes that wait to be read, which stay where they are: at most `count`, as many as have come within
+    /// `timeout`. Empty when nothing came, or the connection has ended.
+    public func peek(_ count: Int, timeout: Duration) -> [UInt8] {
+        guard waitReadable(timeout: timeout) else { return [] }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let received = recv(descriptor, &bytes, count, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return Array(bytes.prefix(max(0, received)))
+    }
+
     /// Waits until bytes, or the end, can be read; false when `timeout` passed.
     public func waitReadable(timeout: Duration) -> Bool {
         Self.waitReady(descriptor, Int16(POLLIN), timeout)

@@ -22,11 +22,24 @@ import Testing
         }
     }
 
-    @Test func everyKindHasAVector() {
-        #expect(Self.names.filter { $0.hasPrefix("live-") }.count == 6)
-        #expect(Self.names.filter { $0.hasPrefix("request-") }.count == 14)
-        #expect(Self.names.filter { $0.hasPrefix("reply-") }.count == 11)
-        #expect(Self.names.filter { $0.hasPrefix("work-") }.count == 25)
+    /// The kinds of a message in the schema, by their field names.
+    static func kinds(of message: String) throws -> Set<String> {
+        let schema = try String(contentsOf: folder.appending(path: "../stemwire.proto"), encoding: .utf8)
+        let body = try #require(schema.components(separatedBy: "\nmessage \(message) {").dropFirst().first)
+        let kinds = try #require(body.components(separatedBy: "oneof kind {").dropFirst().first?.prefix { $0 != "}" })
+        return Set(kinds.matches(of: /(?m)^\s+\w+ (\w+) = \d+;/).map { String($0.1) })
+    }
+
+    @Test(arguments: [("live", "LiveHeader"), ("request", "Request"), ("reply", "Reply"), ("work", "WorkMessage")])
+    func everyKindHasAVector(prefix: String, message: String) throws {
+        let texts = try Self.names.filter { $0.hasPrefix(prefix + "-") }.map { name in
+            try String(contentsOf: Self.folder.appending(path: name + ".txtpb"), encoding: .utf8)
+        }
+        let kinds = try Self.kinds(of: message)
+        #expect(kinds.count >= 6)
+        for kind in kinds {
+            #expect(texts.contains { $0.contains("\n\(kind) {") }, "\(kind) of \(message)")
+        }
     }
 
     @Test(arguments: names)

@@ -292,8 +292,8 @@ extension ServerTests {
                     let other = try Stranger(.req, port: endpoints.controlPort)
                     #expect(try other.ask(Control.request("o", .status(.init()))).status.state == "idle")
                     let codes = try (0..<60).map { _ in try flood.reply().failure.code }
-                    #expect(codes.count { $0 == "busy" } == 60 - ControlService.maximumOfPeer)
-                    #expect(codes.count { $0 == "timedOut" } == ControlService.maximumOfPeer)
+                    #expect(codes.count { $0 == "busy" } == 60 - ControlDesk<Int, Int>.maximumOfPeer)
+                    #expect(codes.count { $0 == "timedOut" } == ControlDesk<Int, Int>.maximumOfPeer)
                 }
                 await client.close()
             }

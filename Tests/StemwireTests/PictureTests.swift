@@ -27,9 +27,9 @@ import Testing
 
     @Test func colourMapsRunFromEndToEnd() {
         #expect(ColourMap.viridis.colour(of: -1) == (0x44, 0x01, 0x54))
-        #expect(ColourMap.viridis.colour(of: 2) == (0xFD, 0xE7, 0x25))
+        #expect(ColourMap.viridis.colour(of: 2) == (0xFD, 0xE7, 0x24))
         #expect(ColourMap.viridis.colour(of: .nan) == (0x44, 0x01, 0x54))
-        #expect(ColourMap.viridis.colour(of: 0.5) == (0x21, 0x90, 0x8D))
+        #expect(ColourMap.viridis.colour(of: 0.5) == (0x20, 0x90, 0x8C))
     }
 
     @Test func thePNGHasItsSizeInItsHeader() {

@@ -17,7 +17,7 @@ import numpy as np
 from browser import Page, browser, get, status
 from servers import Bench, eventually
 
-TABLES = pathlib.Path(__file__).parents[2] / "Sources/StemwireViewer/Page/colourmaps.bin"
+TABLES = pathlib.Path(__file__).parents[2] / "Sources/StemwirePictures/Tables/colourmaps.bin"
 MAPS = ["viridis", "magma", "inferno", "cividis", "grey", "twilight", "wheel"]
 
 

@@ -19,6 +19,10 @@ public final class MerlinControl: Sendable {
     }
 
     private let session = Mutex(Session())
+    private let connectionCount = Atomic<Int>(0)
+
+    /// Connections made so far: what a detector said on an earlier one may not hold any more.
+    public var connections: Int { connectionCount.load(ordering: .relaxed) }
 
     /// - Parameters:
     ///   - port: 6341 for real detectors.
@@ -140,6 +144,8 @@ public final class MerlinControl: Sendable {
         if let connection = session.connection { return connection }
         do throws(SystemError) {
             let new = try TCPConnection.connect(host: host, port: port, timeout: timeout)
+            new.noticeLoss(idle: .seconds(2), limit: .seconds(6))
+            connectionCount.wrappingAdd(1, ordering: .relaxed)
             session.connection = new
             return new
         } catch {
@@ -169,7 +175,14 @@ public final class MerlinControl: Sendable {
             buffer throws(MerlinControlError) -> ControlReply in
             while true {
                 let left = deadline - .now
-                guard left > .zero else { throw .timedOut(address: address, request: request, after: timeout) }
+                guard left > .zero else {
+                    let skipped = session.parser.skippedBytes
+                    if skipped > 0 {
+                        throw .nonsense(
+                            address: address, request: request, answer: "\(skipped) bytes that are no message")
+                    }
+                    throw .timedOut(address: address, request: request, after: timeout)
+                }
                 connection.setReceiveTimeout(max(.milliseconds(1), min(left, pause)))
                 var isQuiet = false
                 switch connection.receive(into: buffer) {

@@ -98,7 +98,10 @@ extension FrameTracker {
         floor = highest.map { $0 + 1 } ?? .min
         isRunSilent = reason == .idle
         if reason == .complete, let origin { self.origin = origin + scan.geometry.totalFrames }
+        let stop = stopRequestedAt
         prepare()
+        // What was on its way when the detector was told to stop still counts, and then it is over.
+        stopRequestedAt = stop
         endsSilently = true
     }
 

@@ -239,7 +239,7 @@ public struct FrameTracker: Sendable {
         if let stopRequestedAt {
             let silentSince = max(stopRequestedAt, lastActivity ?? stopRequestedAt)
             if now - silentSince >= configuration.lateLimit || now - stopRequestedAt >= configuration.idleLimit {
-                finish(.stopped)
+                if state == .armed, endsSilently { dismissArmed() } else { finish(.stopped) }
                 return
             }
         }

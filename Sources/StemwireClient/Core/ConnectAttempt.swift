@@ -40,8 +40,10 @@ struct ConnectAttempt: Sendable {
             return .notStemwire(endpoint, why: "it speaks ZeroMQ but did not answer HELLO within \(duration)")
         }
         if wasReached {
-            let what = interruptions > 0 ? "closes them again" : "does not speak ZeroMQ"
-            return .notStemwire(endpoint, why: "it takes connections but \(what)")
+            guard interruptions == 0 else {
+                return .notStemwire(endpoint, why: "it takes connections but closes them again")
+            }
+            return .silent(endpoint, after: duration)
         }
         if failures > 0 {
             return .nobodyThere(endpoint, why: "the connection was refused, or there is no such host or no way to it")

@@ -8,6 +8,8 @@ public enum ConnectError: Error, Sendable, CustomStringConvertible {
     case nobodyThere(ServerEndpoint, why: String)
     /// Somebody accepts connections there, who is no Stemwire server.
     case notStemwire(ServerEndpoint, why: String)
+    /// Somebody takes connections there and says nothing: a server that is stopped or hangs, or who speaks another language.
+    case silent(ServerEndpoint, after: Duration)
     /// A Stemwire server that speaks other versions of the protocol.
     case unsupportedVersion(ServerEndpoint, ours: ClosedRange<UInt32>, server: String)
     /// The server asks for keys, and the client has none.
@@ -42,6 +44,12 @@ public enum ConnectError: Error, Sendable, CustomStringConvertible {
             """
             at \(endpoint) is somebody who is not a Stemwire control socket: \(why). Check the port: control is 7400 by \
             default; 7401 and 7402 are the live and work ports, 7480 the viewer, 6341 and 6342 the detector's
+            """
+        case .silent(let endpoint, let duration):
+            """
+            \(endpoint) takes connections, but has said nothing for \(duration): the server there is stopped, hangs or is far \
+            too busy, or it is another program that waits to be spoken to in its own language. Check the server's process, \
+            and the port: control is 7400 by default
             """
         case .unsupportedVersion(let endpoint, let ours, let server):
             """
@@ -133,6 +141,7 @@ public struct ControlFailure: Error, Sendable, Hashable, CustomStringConvertible
         public static let notFound = Code(rawValue: "notFound")
         public static let detectorRefused = Code(rawValue: "detectorRefused")
         public static let detectorUnreachable = Code(rawValue: "detectorUnreachable")
+        public static let detectorNonsense = Code(rawValue: "detectorNonsense")
         public static let timedOut = Code(rawValue: "timedOut")
         public static let wrongState = Code(rawValue: "wrongState")
         public static let busy = Code(rawValue: "busy")

@@ -24,12 +24,19 @@ public struct OperatorEvent: Sendable, Hashable, CustomStringConvertible {
     /// A stable word to test for, such as `detector.connected` or `udf.failed`.
     public let code: String
     public let text: String
+    /// Of an event of a request, such as `scan.progress`: the request's id, and how far it is. Else empty, and 0.
+    public let request: String
+    public let framesPlaced: Int
+    public let framesExpected: Int
 
     init(_ wire: WireEvent) {
         // A severity of a later version is worth a look.
         severity = Severity(rawValue: wire.severity) ?? .warning
         code = wire.code
         text = wire.text
+        request = wire.request
+        framesPlaced = WireReading.count(wire.framesPlaced)
+        framesExpected = WireReading.count(wire.framesExpected)
     }
 
     public var description: String { "\(severity.rawValue) \(code): \(text)" }

@@ -53,7 +53,9 @@ extension ClientCore {
                 .failure(ControlFailure(.invalidArgument, "request id \(request.id) is under way already")))
         }
         request.version = ProtocolVersion.current
-        request.deadlineMs = UInt32(clamping: Int64(deadline / .milliseconds(1)))
+        // A little earlier than here, so that the server's own word, which knows why, arrives in time.
+        let margin = min(deadline / 5, .milliseconds(100))
+        request.deadlineMs = UInt32(clamping: max(1, Int64((deadline - margin) / .milliseconds(1))))
         let body: [UInt8]
         do throws(ControlCodingError) {
             body = try ControlCoding.encode(request, as: .protobuf)
@@ -90,13 +92,25 @@ extension ClientCore {
     func expireRequests() {
         control?.catchUp()
         for id in requests.expire(now: .now) {
-            let why =
-                pending[id]?.wasSent == true
-                ? "no reply from \(endpoint) in time; whether it was done is not known"
-                : "there is no connection to \(endpoint); the request was not sent"
-            resolve(id, .failure(ControlFailure(.noReply, why)))
+            resolve(id, .failure(ControlFailure(.noReply, silence(sent: pending[id]?.wasSent == true))))
         }
         requestAlarm?.set(requests.nextDeadline)
+    }
+
+    /// Why there was no reply, as far as it shows here.
+    private func silence(sent wasSent: Bool) -> String {
+        guard wasSent else {
+            return
+                "there is no connection to \(endpoint): the server was ended, or the network cut; the request was not sent"
+        }
+        let doubt = "whether the request was done is not known"
+        guard control?.isConnected == true else {
+            return
+                "the connection to \(endpoint) broke before it replied: the server was ended, or the network cut; \(doubt)"
+        }
+        let quiet = (ContinuousClock.now - lastHeard) / .seconds(1)
+        return "no reply from \(endpoint) in time; the connection stands, but nothing was heard of the server for "
+            + "\((quiet * 10).rounded() / 10) s: it is stopped, or too busy; \(doubt)"
     }
 
     // MARK: Replies
@@ -227,7 +241,7 @@ extension WireRequest {
     /// Whether it changes nothing, so that it may be asked of a new server again.
     fileprivate var isRepeatable: Bool {
         switch kind {
-        case .hello, .status, .directory, .snapshot, .listRuns: true
+        case .hello, .status, .directory, .snapshot, .listRuns, .check, .wait, .image, .frame, .history: true
         case .detector(let detector): if case .get? = detector.kind { true } else { false }
         default: false
         }

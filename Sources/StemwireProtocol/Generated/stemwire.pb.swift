@@ -740,6 +740,13 @@ public nonisolated struct WireEvent: Sendable {
 
   public var text: String = String()
 
+  /// Of an event of a request, such as scan.progress: its id.
+  public var request: String = String()
+
+  public var framesPlaced: UInt64 = 0
+
+  public var framesExpected: UInt64 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -865,6 +872,70 @@ public nonisolated struct WireRequest: Sendable {
     set {kind = .changeRun(newValue)}
   }
 
+  public var configure: WireConfigureRequest {
+    get {
+      if case .configure(let v)? = kind {return v}
+      return WireConfigureRequest()
+    }
+    set {kind = .configure(newValue)}
+  }
+
+  public var commandFile: WireCommandFileRequest {
+    get {
+      if case .commandFile(let v)? = kind {return v}
+      return WireCommandFileRequest()
+    }
+    set {kind = .commandFile(newValue)}
+  }
+
+  public var check: WireCheckRequest {
+    get {
+      if case .check(let v)? = kind {return v}
+      return WireCheckRequest()
+    }
+    set {kind = .check(newValue)}
+  }
+
+  public var scan: WireScanRequest {
+    get {
+      if case .scan(let v)? = kind {return v}
+      return WireScanRequest()
+    }
+    set {kind = .scan(newValue)}
+  }
+
+  public var wait: WireWaitRequest {
+    get {
+      if case .wait(let v)? = kind {return v}
+      return WireWaitRequest()
+    }
+    set {kind = .wait(newValue)}
+  }
+
+  public var image: WireImageRequest {
+    get {
+      if case .image(let v)? = kind {return v}
+      return WireImageRequest()
+    }
+    set {kind = .image(newValue)}
+  }
+
+  public var frame: WireFrameRequest {
+    get {
+      if case .frame(let v)? = kind {return v}
+      return WireFrameRequest()
+    }
+    set {kind = .frame(newValue)}
+  }
+
+  public var history: WireHistoryRequest {
+    get {
+      if case .history(let v)? = kind {return v}
+      return WireHistoryRequest()
+    }
+    set {kind = .history(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -881,6 +952,14 @@ public nonisolated struct WireRequest: Sendable {
     case stopRun(WireStopRunRequest)
     case listRuns(WireListRunsRequest)
     case changeRun(WireChangeRunRequest)
+    case configure(WireConfigureRequest)
+    case commandFile(WireCommandFileRequest)
+    case check(WireCheckRequest)
+    case scan(WireScanRequest)
+    case wait(WireWaitRequest)
+    case image(WireImageRequest)
+    case frame(WireFrameRequest)
+    case history(WireHistoryRequest)
 
   }
 
@@ -990,6 +1069,56 @@ public nonisolated struct WireReply: @unchecked Sendable {
     set {_uniqueStorage()._kind = .runList(newValue)}
   }
 
+  public var settings: WireDetectorSettings {
+    get {
+      if case .settings(let v)? = _storage._kind {return v}
+      return WireDetectorSettings()
+    }
+    set {_uniqueStorage()._kind = .settings(newValue)}
+  }
+
+  public var commandFile: WireCommandFileReply {
+    get {
+      if case .commandFile(let v)? = _storage._kind {return v}
+      return WireCommandFileReply()
+    }
+    set {_uniqueStorage()._kind = .commandFile(newValue)}
+  }
+
+  public var check: WireCheckReport {
+    get {
+      if case .check(let v)? = _storage._kind {return v}
+      return WireCheckReport()
+    }
+    set {_uniqueStorage()._kind = .check(newValue)}
+  }
+
+  /// Of scan and wait.
+  public var scan: WireScanReport {
+    get {
+      if case .scan(let v)? = _storage._kind {return v}
+      return WireScanReport()
+    }
+    set {_uniqueStorage()._kind = .scan(newValue)}
+  }
+
+  /// Of image and frame. One payload part: the file.
+  public var image: WireImage {
+    get {
+      if case .image(let v)? = _storage._kind {return v}
+      return WireImage()
+    }
+    set {_uniqueStorage()._kind = .image(newValue)}
+  }
+
+  public var history: WireHistory {
+    get {
+      if case .history(let v)? = _storage._kind {return v}
+      return WireHistory()
+    }
+    set {_uniqueStorage()._kind = .history(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -1002,6 +1131,14 @@ public nonisolated struct WireReply: @unchecked Sendable {
     case done(WireDone)
     case runStarted(WireRunStarted)
     case runList(WireRunList)
+    case settings(WireDetectorSettings)
+    case commandFile(WireCommandFileReply)
+    case check(WireCheckReport)
+    /// Of scan and wait.
+    case scan(WireScanReport)
+    /// Of image and frame. One payload part: the file.
+    case image(WireImage)
+    case history(WireHistory)
 
   }
 
@@ -1272,6 +1409,38 @@ public nonisolated struct WireStatus: @unchecked Sendable {
     set {_uniqueStorage()._subscribers = newValue}
   }
 
+  public var disk: WireDiskStatus {
+    get {_storage._disk ?? WireDiskStatus()}
+    set {_uniqueStorage()._disk = newValue}
+  }
+  /// Returns true if `disk` has been explicitly set.
+  public var hasDisk: Bool {_storage._disk != nil}
+  /// Clears the value of `disk`. Subsequent reads from it will return its default value.
+  public mutating func clearDisk() {_uniqueStorage()._disk = nil}
+
+  /// Of the program and of what it is made with: server, protocol, libzmq.
+  public var versions: Dictionary<String,String> {
+    get {_storage._versions}
+    set {_uniqueStorage()._versions = newValue}
+  }
+
+  /// The detector waits for its trigger, or sends.
+  public var armed: Bool {
+    get {_storage._armed}
+    set {_uniqueStorage()._armed = newValue}
+  }
+
+  /// Frames that the present or last acquisition has in a file, and that file; never falls during an acquisition.
+  public var framesWritten: UInt64 {
+    get {_storage._framesWritten}
+    set {_uniqueStorage()._framesWritten = newValue}
+  }
+
+  public var fileUri: String {
+    get {_storage._fileUri}
+    set {_uniqueStorage()._fileUri = newValue}
+  }
+
   public var access: WireAccessStatus {
     get {_storage._access ?? WireAccessStatus()}
     set {_uniqueStorage()._access = newValue}
@@ -1286,6 +1455,23 @@ public nonisolated struct WireStatus: @unchecked Sendable {
   public init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Where this server writes: the spool, recordings.
+public nonisolated struct WireDiskStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var directory: String = String()
+
+  public var bytesTotal: UInt64 = 0
+
+  public var bytesFree: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 /// Who comes in, and who does not.
@@ -1458,6 +1644,44 @@ public nonisolated struct WireDetectorStatus: Sendable {
   public var bytesReceived: UInt64 = 0
 
   public var framesReceived: UInt64 = 0
+
+  /// Why the control socket does not answer; empty when it does.
+  public var controlReason: String = String()
+
+  /// Data connections made since the server started.
+  public var connections: UInt32 = 0
+
+  /// What the detector said of itself when it was asked last, so many milliseconds ago; empty while control is not connected.
+  public var settingsAgeMs: UInt64 = 0
+
+  public var softwareVersion: String = String()
+
+  /// The image that it would send: (height, width), dtype, counter depth in bits.
+  public var sigShape: [UInt32] = []
+
+  public var dtype: String = String()
+
+  public var counterDepth: UInt32 = 0
+
+  /// Time between two exposures, for each counter depth.
+  public var deadTimes: [WireDeadTime] = []
+
+  /// As the detector says: it acquires, or waits for a trigger.
+  public var busy: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireDeadTime: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var counterDepth: UInt32 = 0
+
+  public var seconds: Double = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1722,6 +1946,10 @@ public nonisolated struct WireArmRequest: Sendable {
   /// Scan positions in a partition; 0: as the server is set.
   public var framesPerPartition: UInt32 = 0
 
+  /// Acquire until told to stop: sets NUMFRAMESTOACQUIRE to 0. The stream is cut into acquisitions of nav_shape, one after the
+  /// other, each with its own results: a window of the last frames or scans.
+  public var endless: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1787,9 +2015,519 @@ public nonisolated struct WireDone: Sendable {
 
   public var generation: UInt64 = 0
 
+  /// Of stop and abort: how the acquisition ended; empty when there was none, or it had not ended in time.
+  public var endReason: String = String()
+
+  public var framesExpected: UInt64 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+}
+
+/// Settings of the detector, done in an order in which it takes them, whatever the order here; then read back.
+public nonisolated struct WireConfigureRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var settings: [WireDetectorSet] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireDetectorSettings: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var settings: [WireDetectorSetting] = []
+
+  /// Those that are not what was asked for.
+  public var differing: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireDetectorSetting: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var name: String = String()
+
+  public var asked: String = String()
+
+  /// As the detector says afterwards.
+  public var value: String = String()
+
+  public var differs: Bool = false
+
+  /// The detector's code when it refused; 0 when it did not.
+  public var detectorCode: Int32 = 0
+
+  public var message: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// A command file of the detector: SET,NAME,VALUE, CMD,NAME or GET,NAME a line; lines that begin with # are skipped. Ends at the first
+/// that fails; nothing is sent when a line cannot be read.
+public nonisolated struct WireCommandFileRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var text: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireCommandFileReply: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var lines: [WireCommandFileLine] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireCommandFileLine: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var request: String = String()
+
+  /// Of a GET.
+  public var value: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Would this acquisition work? Asks the detector; changes nothing.
+public nonisolated struct WireCheckRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var arm: WireArmRequest {
+    get {_arm ?? WireArmRequest()}
+    set {_arm = newValue}
+  }
+  /// Returns true if `arm` has been explicitly set.
+  public var hasArm: Bool {self._arm != nil}
+  /// Clears the value of `arm`. Subsequent reads from it will return its default value.
+  public mutating func clearArm() {self._arm = nil}
+
+  /// As if these were set.
+  public var settings: [WireDetectorSet] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _arm: WireArmRequest? = nil
+}
+
+public nonisolated struct WireCheckReport: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// No finding is an error.
+  public var ok: Bool = false
+
+  public var findings: [WireCheckFinding] = []
+
+  public var navShape: [UInt32] = []
+
+  public var sigShape: [UInt32] = []
+
+  public var dtype: String = String()
+
+  public var counterDepth: UInt32 = 0
+
+  /// Frames that the scan takes, fly-back and the like counted, and those that the detector would send; 0: until stopped.
+  public var framesNeeded: UInt64 = 0
+
+  public var framesAnnounced: UInt64 = 0
+
+  /// Triggers that the detector would wait for; 0 when it does not.
+  public var triggers: UInt64 = 0
+
+  public var exposureSeconds: Double = 0
+
+  public var deadTimeSeconds: Double = 0
+
+  /// From one frame to the next.
+  public var frameSeconds: Double = 0
+
+  public var seconds: Double = 0
+
+  public var frameBytes: UInt64 = 0
+
+  public var bytes: UInt64 = 0
+
+  public var diskBytesFree: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireCheckFinding: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// info, warning or error.
+  public var severity: String = String()
+
+  /// A stable word to test for, such as frames.tooFew.
+  public var code: String = String()
+
+  public var text: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Configure, start a run, arm, trigger and wait, as one request. Progress comes as events scan.*, each with this request's id.
+public nonisolated struct WireScanRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var settings: [WireDetectorSet] = []
+
+  public var arm: WireArmRequest {
+    get {_arm ?? WireArmRequest()}
+    set {_arm = newValue}
+  }
+  /// Returns true if `arm` has been explicitly set.
+  public var hasArm: Bool {self._arm != nil}
+  /// Clears the value of `arm`. Subsequent reads from it will return its default value.
+  public mutating func clearArm() {self._arm = nil}
+
+  /// A run on these acquisitions; empty: none besides those that there are.
+  public var udfs: [WireUdfRequest] = []
+
+  /// Name of the run; empty: the server makes one.
+  public var run: String = String()
+
+  /// Acquisitions, one after the other; 0 counts as 1.
+  public var repeats: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _arm: WireArmRequest? = nil
+}
+
+public nonisolated struct WireScanReport: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// In the order of acquisition; of a long series the last of them.
+  public var acquisitions: [WireAcquisitionStatus] = []
+
+  public var run: String = String()
+
+  /// Acquisitions done.
+  public var done: UInt32 = 0
+
+  /// Settings that are not what was asked for.
+  public var differing: [WireDetectorSetting] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Waits until the acquisition that is armed or runs has ended and its results are final; answers at once with the last one when there is
+/// none.
+public nonisolated struct WireWaitRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Wait for this acquisition or a later one; 0: see above.
+  public var generation: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// The newest state of a channel as a file.
+public nonisolated struct WireImageRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Empty: the first that fits.
+  public var run: String = String()
+
+  public var udf: String = String()
+
+  public var channel: String = String()
+
+  /// Empty: the acquisition that runs, or the last one.
+  public var acquisition: Data = Data()
+
+  /// png, tiff (float32), npy or raw (little-endian, C order); empty: png.
+  public var format: String = String()
+
+  /// Of a png: a colour map, empty for viridis; and whether brightness follows the logarithm.
+  public var colours: String = String()
+
+  public var logarithmic: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// One frame, decoded, as a file.
+public nonisolated struct WireFrameRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Empty: the acquisition that runs, or the last one.
+  public var acquisition: Data = Data()
+
+  public var position: UInt64 = 0
+
+  /// In place of position: indices along the nav axes.
+  public var at: [UInt32] = []
+
+  /// In place of both: the newest that has come.
+  public var newest: Bool = false
+
+  public var format: String = String()
+
+  public var colours: String = String()
+
+  public var logarithmic: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireImage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var format: String = String()
+
+  public var mediaType: String = String()
+
+  public var dtype: String = String()
+
+  public var shape: [UInt32] = []
+
+  /// xxh3-64 of the part.
+  public var checksum: UInt64 = 0
+
+  public var acquisition: Data = Data()
+
+  public var generation: UInt64 = 0
+
+  /// Of a channel.
+  public var run: String = String()
+
+  public var udf: String = String()
+
+  public var channel: String = String()
+
+  public var version: UInt64 = 0
+
+  public var positionsProcessed: UInt64 = 0
+
+  public var positionsExpected: UInt64 = 0
+
+  public var final: Bool = false
+
+  /// Of a frame.
+  public var position: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Acquisitions of this server and of those that kept the same history before it, the newest first.
+public nonisolated struct WireHistoryRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// At most; 0: 20.
+  public var count: UInt32 = 0
+
+  /// Only those before this number; 0: from the newest on.
+  public var before: UInt64 = 0
+
+  /// Only this acquisition.
+  public var acquisition: Data = Data()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireHistory: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var entries: [WireHistoryEntry] = []
+
+  /// For the next page: HistoryRequest.before; 0 when there are no more.
+  public var next: UInt64 = 0
+
+  /// Entries that could not be written since the server started.
+  public var lost: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireHistoryEntry: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var number: UInt64 {
+    get {_storage._number}
+    set {_uniqueStorage()._number = newValue}
+  }
+
+  public var server: String {
+    get {_storage._server}
+    set {_uniqueStorage()._server = newValue}
+  }
+
+  public var session: Data {
+    get {_storage._session}
+    set {_uniqueStorage()._session = newValue}
+  }
+
+  /// Nanoseconds since 1970.
+  public var startedAt: UInt64 {
+    get {_storage._startedAt}
+    set {_uniqueStorage()._startedAt = newValue}
+  }
+
+  public var endedAt: UInt64 {
+    get {_storage._endedAt}
+    set {_uniqueStorage()._endedAt = newValue}
+  }
+
+  public var acquisition: WireAcquisitionStatus {
+    get {_storage._acquisition ?? WireAcquisitionStatus()}
+    set {_uniqueStorage()._acquisition = newValue}
+  }
+  /// Returns true if `acquisition` has been explicitly set.
+  public var hasAcquisition: Bool {_storage._acquisition != nil}
+  /// Clears the value of `acquisition`. Subsequent reads from it will return its default value.
+  public mutating func clearAcquisition() {_uniqueStorage()._acquisition = nil}
+
+  /// The detector's acquisition header, verbatim.
+  public var acquisitionHeader: Data {
+    get {_storage._acquisitionHeader}
+    set {_uniqueStorage()._acquisitionHeader = newValue}
+  }
+
+  public var dtype: String {
+    get {_storage._dtype}
+    set {_uniqueStorage()._dtype = newValue}
+  }
+
+  public var runs: [WireHistoryRun] {
+    get {_storage._runs}
+    set {_uniqueStorage()._runs = newValue}
+  }
+
+  public var files: [String] {
+    get {_storage._files}
+    set {_uniqueStorage()._files = newValue}
+  }
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+public nonisolated struct WireHistoryRun: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var run: String = String()
+
+  public var udfs: [WireUdfRequest] = []
+
+  public var error: String = String()
+
+  public var results: [WireHistoryResult] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Which result it was: manifest.digest tells whether an array is the same.
+public nonisolated struct WireHistoryResult: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var udf: String = String()
+
+  public var channel: String = String()
+
+  public var dtype: String = String()
+
+  public var shape: [UInt32] = []
+
+  public var manifest: WireManifest {
+    get {_manifest ?? WireManifest()}
+    set {_manifest = newValue}
+  }
+  /// Returns true if `manifest` has been explicitly set.
+  public var hasManifest: Bool {self._manifest != nil}
+  /// Clears the value of `manifest`. Subsequent reads from it will return its default value.
+  public mutating func clearManifest() {self._manifest = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _manifest: WireManifest? = nil
 }
 
 public nonisolated struct WireStartRunRequest: Sendable {
@@ -4117,7 +4855,7 @@ nonisolated extension WireResultName: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Event"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}severity\0\u{1}code\0\u{1}text\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}severity\0\u{1}code\0\u{1}text\0\u{2}9request\0\u{3}frames_placed\0\u{3}frames_expected\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4128,6 +4866,9 @@ nonisolated extension WireEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 1: try { try decoder.decodeSingularStringField(value: &self.severity) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.code) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.text) }()
+      case 60: try { try decoder.decodeSingularStringField(value: &self.request) }()
+      case 61: try { try decoder.decodeSingularUInt64Field(value: &self.framesPlaced) }()
+      case 62: try { try decoder.decodeSingularUInt64Field(value: &self.framesExpected) }()
       default: break
       }
     }
@@ -4143,6 +4884,15 @@ nonisolated extension WireEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if !self.text.isEmpty {
       try visitor.visitSingularStringField(value: self.text, fieldNumber: 3)
     }
+    if !self.request.isEmpty {
+      try visitor.visitSingularStringField(value: self.request, fieldNumber: 60)
+    }
+    if self.framesPlaced != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesPlaced, fieldNumber: 61)
+    }
+    if self.framesExpected != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesExpected, fieldNumber: 62)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4150,6 +4900,9 @@ nonisolated extension WireEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.severity != rhs.severity {return false}
     if lhs.code != rhs.code {return false}
     if lhs.text != rhs.text {return false}
+    if lhs.request != rhs.request {return false}
+    if lhs.framesPlaced != rhs.framesPlaced {return false}
+    if lhs.framesExpected != rhs.framesExpected {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4157,7 +4910,7 @@ nonisolated extension WireEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Request"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}version\0\u{3}deadline_ms\0\u{2}\u{7}hello\0\u{1}status\0\u{1}directory\0\u{1}snapshot\0\u{1}detector\0\u{1}arm\0\u{1}trigger\0\u{1}stop\0\u{1}abort\0\u{3}start_run\0\u{3}stop_run\0\u{3}list_runs\0\u{3}change_run\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}version\0\u{3}deadline_ms\0\u{2}\u{7}hello\0\u{1}status\0\u{1}directory\0\u{1}snapshot\0\u{1}detector\0\u{1}arm\0\u{1}trigger\0\u{1}stop\0\u{1}abort\0\u{3}start_run\0\u{3}stop_run\0\u{3}list_runs\0\u{3}change_run\0\u{2}&configure\0\u{3}command_file\0\u{1}check\0\u{1}scan\0\u{1}wait\0\u{1}image\0\u{1}frame\0\u{1}history\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4337,6 +5090,110 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.kind = .changeRun(v)
         }
       }()
+      case 60: try {
+        var v: WireConfigureRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .configure(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .configure(v)
+        }
+      }()
+      case 61: try {
+        var v: WireCommandFileRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .commandFile(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .commandFile(v)
+        }
+      }()
+      case 62: try {
+        var v: WireCheckRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .check(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .check(v)
+        }
+      }()
+      case 63: try {
+        var v: WireScanRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .scan(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .scan(v)
+        }
+      }()
+      case 64: try {
+        var v: WireWaitRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .wait(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .wait(v)
+        }
+      }()
+      case 65: try {
+        var v: WireImageRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .image(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .image(v)
+        }
+      }()
+      case 66: try {
+        var v: WireFrameRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .frame(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .frame(v)
+        }
+      }()
+      case 67: try {
+        var v: WireHistoryRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .history(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .history(v)
+        }
+      }()
       default: break
       }
     }
@@ -4409,6 +5266,38 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .changeRun(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
     }()
+    case .configure?: try {
+      guard case .configure(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
+    }()
+    case .commandFile?: try {
+      guard case .commandFile(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 61)
+    }()
+    case .check?: try {
+      guard case .check(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 62)
+    }()
+    case .scan?: try {
+      guard case .scan(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 63)
+    }()
+    case .wait?: try {
+      guard case .wait(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 64)
+    }()
+    case .image?: try {
+      guard case .image(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 65)
+    }()
+    case .frame?: try {
+      guard case .frame(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 66)
+    }()
+    case .history?: try {
+      guard case .history(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 67)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -4426,7 +5315,7 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Reply"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}session\0\u{3}state_before\0\u{3}state_after\0\u{2}\u{6}failure\0\u{1}welcome\0\u{1}status\0\u{1}directory\0\u{1}snapshot\0\u{1}detector\0\u{1}done\0\u{3}run_started\0\u{3}run_list\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}session\0\u{3}state_before\0\u{3}state_after\0\u{2}\u{6}failure\0\u{1}welcome\0\u{1}status\0\u{1}directory\0\u{1}snapshot\0\u{1}detector\0\u{1}done\0\u{3}run_started\0\u{3}run_list\0\u{2}*settings\0\u{3}command_file\0\u{1}check\0\u{1}scan\0\u{2}\u{2}image\0\u{2}\u{2}history\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -4588,6 +5477,84 @@ nonisolated extension WireReply: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
             _storage._kind = .runList(v)
           }
         }()
+        case 60: try {
+          var v: WireDetectorSettings?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .settings(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .settings(v)
+          }
+        }()
+        case 61: try {
+          var v: WireCommandFileReply?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .commandFile(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .commandFile(v)
+          }
+        }()
+        case 62: try {
+          var v: WireCheckReport?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .check(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .check(v)
+          }
+        }()
+        case 63: try {
+          var v: WireScanReport?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .scan(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .scan(v)
+          }
+        }()
+        case 65: try {
+          var v: WireImage?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .image(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .image(v)
+          }
+        }()
+        case 67: try {
+          var v: WireHistory?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .history(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .history(v)
+          }
+        }()
         default: break
         }
       }
@@ -4648,6 +5615,30 @@ nonisolated extension WireReply: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case .runList?: try {
         guard case .runList(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      }()
+      case .settings?: try {
+        guard case .settings(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
+      }()
+      case .commandFile?: try {
+        guard case .commandFile(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 61)
+      }()
+      case .check?: try {
+        guard case .check(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 62)
+      }()
+      case .scan?: try {
+        guard case .scan(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 63)
+      }()
+      case .image?: try {
+        guard case .image(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 65)
+      }()
+      case .history?: try {
+        guard case .history(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 67)
       }()
       case nil: break
       }
@@ -4933,7 +5924,7 @@ nonisolated extension WireStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Status"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0\u{2}>access\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0\u{2}*disk\0\u{1}versions\0\u{1}armed\0\u{3}frames_written\0\u{3}file_uri\0\u{2}\u{10}access\0")
 
   fileprivate class _StorageClass {
     var _server: String = String()
@@ -4954,6 +5945,11 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _workers: [WireWorkerStatus] = []
     var _dispatch: WireDispatchStatus? = nil
     var _subscribers: [WireSubscriberStatus] = []
+    var _disk: WireDiskStatus? = nil
+    var _versions: Dictionary<String,String> = [:]
+    var _armed: Bool = false
+    var _framesWritten: UInt64 = 0
+    var _fileUri: String = String()
     var _access: WireAccessStatus? = nil
 
       // This property is used as the initial default value for new instances of the type.
@@ -4983,6 +5979,11 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _workers = source._workers
       _dispatch = source._dispatch
       _subscribers = source._subscribers
+      _disk = source._disk
+      _versions = source._versions
+      _armed = source._armed
+      _framesWritten = source._framesWritten
+      _fileUri = source._fileUri
       _access = source._access
     }
   }
@@ -5020,6 +6021,11 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 16: try { try decoder.decodeRepeatedMessageField(value: &_storage._workers) }()
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._dispatch) }()
         case 18: try { try decoder.decodeRepeatedMessageField(value: &_storage._subscribers) }()
+        case 60: try { try decoder.decodeSingularMessageField(value: &_storage._disk) }()
+        case 61: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &_storage._versions) }()
+        case 62: try { try decoder.decodeSingularBoolField(value: &_storage._armed) }()
+        case 63: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesWritten) }()
+        case 64: try { try decoder.decodeSingularStringField(value: &_storage._fileUri) }()
         case 80: try { try decoder.decodeSingularMessageField(value: &_storage._access) }()
         default: break
         }
@@ -5087,6 +6093,21 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if !_storage._subscribers.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._subscribers, fieldNumber: 18)
       }
+      try { if let v = _storage._disk {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
+      } }()
+      if !_storage._versions.isEmpty {
+        try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: _storage._versions, fieldNumber: 61)
+      }
+      if _storage._armed != false {
+        try visitor.visitSingularBoolField(value: _storage._armed, fieldNumber: 62)
+      }
+      if _storage._framesWritten != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._framesWritten, fieldNumber: 63)
+      }
+      if !_storage._fileUri.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._fileUri, fieldNumber: 64)
+      }
       try { if let v = _storage._access {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
       } }()
@@ -5117,11 +6138,56 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._workers != rhs_storage._workers {return false}
         if _storage._dispatch != rhs_storage._dispatch {return false}
         if _storage._subscribers != rhs_storage._subscribers {return false}
+        if _storage._disk != rhs_storage._disk {return false}
+        if _storage._versions != rhs_storage._versions {return false}
+        if _storage._armed != rhs_storage._armed {return false}
+        if _storage._framesWritten != rhs_storage._framesWritten {return false}
+        if _storage._fileUri != rhs_storage._fileUri {return false}
         if _storage._access != rhs_storage._access {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDiskStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".DiskStatus"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}directory\0\u{3}bytes_total\0\u{3}bytes_free\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.directory) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytesTotal) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.bytesFree) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.directory.isEmpty {
+      try visitor.visitSingularStringField(value: self.directory, fieldNumber: 1)
+    }
+    if self.bytesTotal != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytesTotal, fieldNumber: 2)
+    }
+    if self.bytesFree != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytesFree, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireDiskStatus, rhs: WireDiskStatus) -> Bool {
+    if lhs.directory != rhs.directory {return false}
+    if lhs.bytesTotal != rhs.bytesTotal {return false}
+    if lhs.bytesFree != rhs.bytesFree {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5443,7 +6509,7 @@ nonisolated extension WireSubscriberStatus: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension WireDetectorStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".DetectorStatus"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{3}data_connected\0\u{3}control_connected\0\u{1}reason\0\u{3}bytes_received\0\u{3}frames_received\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{3}data_connected\0\u{3}control_connected\0\u{1}reason\0\u{3}bytes_received\0\u{3}frames_received\0\u{4}6control_reason\0\u{1}connections\0\u{3}settings_age_ms\0\u{3}software_version\0\u{3}sig_shape\0\u{1}dtype\0\u{3}counter_depth\0\u{3}dead_times\0\u{1}busy\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5457,6 +6523,15 @@ nonisolated extension WireDetectorStatus: SwiftProtobuf.Message, SwiftProtobuf._
       case 4: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.bytesReceived) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.framesReceived) }()
+      case 60: try { try decoder.decodeSingularStringField(value: &self.controlReason) }()
+      case 61: try { try decoder.decodeSingularUInt32Field(value: &self.connections) }()
+      case 62: try { try decoder.decodeSingularUInt64Field(value: &self.settingsAgeMs) }()
+      case 63: try { try decoder.decodeSingularStringField(value: &self.softwareVersion) }()
+      case 64: try { try decoder.decodeRepeatedUInt32Field(value: &self.sigShape) }()
+      case 65: try { try decoder.decodeSingularStringField(value: &self.dtype) }()
+      case 66: try { try decoder.decodeSingularUInt32Field(value: &self.counterDepth) }()
+      case 67: try { try decoder.decodeRepeatedMessageField(value: &self.deadTimes) }()
+      case 68: try { try decoder.decodeSingularBoolField(value: &self.busy) }()
       default: break
       }
     }
@@ -5481,6 +6556,33 @@ nonisolated extension WireDetectorStatus: SwiftProtobuf.Message, SwiftProtobuf._
     if self.framesReceived != 0 {
       try visitor.visitSingularUInt64Field(value: self.framesReceived, fieldNumber: 6)
     }
+    if !self.controlReason.isEmpty {
+      try visitor.visitSingularStringField(value: self.controlReason, fieldNumber: 60)
+    }
+    if self.connections != 0 {
+      try visitor.visitSingularUInt32Field(value: self.connections, fieldNumber: 61)
+    }
+    if self.settingsAgeMs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.settingsAgeMs, fieldNumber: 62)
+    }
+    if !self.softwareVersion.isEmpty {
+      try visitor.visitSingularStringField(value: self.softwareVersion, fieldNumber: 63)
+    }
+    if !self.sigShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.sigShape, fieldNumber: 64)
+    }
+    if !self.dtype.isEmpty {
+      try visitor.visitSingularStringField(value: self.dtype, fieldNumber: 65)
+    }
+    if self.counterDepth != 0 {
+      try visitor.visitSingularUInt32Field(value: self.counterDepth, fieldNumber: 66)
+    }
+    if !self.deadTimes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.deadTimes, fieldNumber: 67)
+    }
+    if self.busy != false {
+      try visitor.visitSingularBoolField(value: self.busy, fieldNumber: 68)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5491,6 +6593,50 @@ nonisolated extension WireDetectorStatus: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.reason != rhs.reason {return false}
     if lhs.bytesReceived != rhs.bytesReceived {return false}
     if lhs.framesReceived != rhs.framesReceived {return false}
+    if lhs.controlReason != rhs.controlReason {return false}
+    if lhs.connections != rhs.connections {return false}
+    if lhs.settingsAgeMs != rhs.settingsAgeMs {return false}
+    if lhs.softwareVersion != rhs.softwareVersion {return false}
+    if lhs.sigShape != rhs.sigShape {return false}
+    if lhs.dtype != rhs.dtype {return false}
+    if lhs.counterDepth != rhs.counterDepth {return false}
+    if lhs.deadTimes != rhs.deadTimes {return false}
+    if lhs.busy != rhs.busy {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDeadTime: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".DeadTime"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}counter_depth\0\u{1}seconds\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.counterDepth) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.counterDepth != 0 {
+      try visitor.visitSingularUInt32Field(value: self.counterDepth, fieldNumber: 1)
+    }
+    if self.seconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireDeadTime, rhs: WireDeadTime) -> Bool {
+    if lhs.counterDepth != rhs.counterDepth {return false}
+    if lhs.seconds != rhs.seconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5965,7 +7111,7 @@ nonisolated extension WireDetectorReply: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ArmRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}nav_shape\0\u{1}frames\0\u{1}trigger\0\u{1}margins\0\u{3}frames_per_partition\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}nav_shape\0\u{1}frames\0\u{1}trigger\0\u{1}margins\0\u{3}frames_per_partition\0\u{2}7endless\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5978,6 +7124,7 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 3: try { try decoder.decodeSingularStringField(value: &self.trigger) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._margins) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.framesPerPartition) }()
+      case 60: try { try decoder.decodeSingularBoolField(value: &self.endless) }()
       default: break
       }
     }
@@ -6003,6 +7150,9 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.framesPerPartition != 0 {
       try visitor.visitSingularUInt32Field(value: self.framesPerPartition, fieldNumber: 5)
     }
+    if self.endless != false {
+      try visitor.visitSingularBoolField(value: self.endless, fieldNumber: 60)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -6012,6 +7162,7 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.trigger != rhs.trigger {return false}
     if lhs._margins != rhs._margins {return false}
     if lhs.framesPerPartition != rhs.framesPerPartition {return false}
+    if lhs.endless != rhs.endless {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -6116,7 +7267,7 @@ nonisolated extension WireAbortRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Done"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}frames_placed\0\u{1}generation\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}frames_placed\0\u{1}generation\0\u{4}:end_reason\0\u{3}frames_expected\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -6126,6 +7277,8 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.framesPlaced) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 60: try { try decoder.decodeSingularStringField(value: &self.endReason) }()
+      case 61: try { try decoder.decodeSingularUInt64Field(value: &self.framesExpected) }()
       default: break
       }
     }
@@ -6138,12 +7291,1080 @@ nonisolated extension WireDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if self.generation != 0 {
       try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 2)
     }
+    if !self.endReason.isEmpty {
+      try visitor.visitSingularStringField(value: self.endReason, fieldNumber: 60)
+    }
+    if self.framesExpected != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesExpected, fieldNumber: 61)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireDone, rhs: WireDone) -> Bool {
     if lhs.framesPlaced != rhs.framesPlaced {return false}
     if lhs.generation != rhs.generation {return false}
+    if lhs.endReason != rhs.endReason {return false}
+    if lhs.framesExpected != rhs.framesExpected {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireConfigureRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ConfigureRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}settings\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.settings) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.settings.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.settings, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireConfigureRequest, rhs: WireConfigureRequest) -> Bool {
+    if lhs.settings != rhs.settings {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDetectorSettings: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".DetectorSettings"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}settings\0\u{1}differing\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.settings) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.differing) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.settings.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.settings, fieldNumber: 1)
+    }
+    if self.differing != 0 {
+      try visitor.visitSingularUInt32Field(value: self.differing, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireDetectorSettings, rhs: WireDetectorSettings) -> Bool {
+    if lhs.settings != rhs.settings {return false}
+    if lhs.differing != rhs.differing {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDetectorSetting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".DetectorSetting"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}asked\0\u{1}value\0\u{1}differs\0\u{3}detector_code\0\u{1}message\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.asked) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.differs) }()
+      case 5: try { try decoder.decodeSingularInt32Field(value: &self.detectorCode) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.asked.isEmpty {
+      try visitor.visitSingularStringField(value: self.asked, fieldNumber: 2)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 3)
+    }
+    if self.differs != false {
+      try visitor.visitSingularBoolField(value: self.differs, fieldNumber: 4)
+    }
+    if self.detectorCode != 0 {
+      try visitor.visitSingularInt32Field(value: self.detectorCode, fieldNumber: 5)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireDetectorSetting, rhs: WireDetectorSetting) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.asked != rhs.asked {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.differs != rhs.differs {return false}
+    if lhs.detectorCode != rhs.detectorCode {return false}
+    if lhs.message != rhs.message {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCommandFileRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".CommandFileRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.text) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.text.isEmpty {
+      try visitor.visitSingularStringField(value: self.text, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireCommandFileRequest, rhs: WireCommandFileRequest) -> Bool {
+    if lhs.text != rhs.text {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCommandFileReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".CommandFileReply"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}lines\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.lines) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.lines.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.lines, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireCommandFileReply, rhs: WireCommandFileReply) -> Bool {
+    if lhs.lines != rhs.lines {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCommandFileLine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".CommandFileLine"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}value\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.request) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.request.isEmpty {
+      try visitor.visitSingularStringField(value: self.request, fieldNumber: 1)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireCommandFileLine, rhs: WireCommandFileLine) -> Bool {
+    if lhs.request != rhs.request {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCheckRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".CheckRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}arm\0\u{1}settings\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._arm) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.settings) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._arm {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.settings.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.settings, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireCheckRequest, rhs: WireCheckRequest) -> Bool {
+    if lhs._arm != rhs._arm {return false}
+    if lhs.settings != rhs.settings {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCheckReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".CheckReport"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ok\0\u{1}findings\0\u{3}nav_shape\0\u{3}sig_shape\0\u{1}dtype\0\u{3}counter_depth\0\u{3}frames_needed\0\u{3}frames_announced\0\u{1}triggers\0\u{3}exposure_seconds\0\u{3}dead_time_seconds\0\u{3}frame_seconds\0\u{1}seconds\0\u{3}frame_bytes\0\u{1}bytes\0\u{3}disk_bytes_free\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.ok) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.findings) }()
+      case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.navShape) }()
+      case 4: try { try decoder.decodeRepeatedUInt32Field(value: &self.sigShape) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.dtype) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.counterDepth) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.framesNeeded) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.framesAnnounced) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.triggers) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.exposureSeconds) }()
+      case 11: try { try decoder.decodeSingularDoubleField(value: &self.deadTimeSeconds) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self.frameSeconds) }()
+      case 13: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
+      case 14: try { try decoder.decodeSingularUInt64Field(value: &self.frameBytes) }()
+      case 15: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      case 16: try { try decoder.decodeSingularUInt64Field(value: &self.diskBytesFree) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.ok != false {
+      try visitor.visitSingularBoolField(value: self.ok, fieldNumber: 1)
+    }
+    if !self.findings.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.findings, fieldNumber: 2)
+    }
+    if !self.navShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.navShape, fieldNumber: 3)
+    }
+    if !self.sigShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.sigShape, fieldNumber: 4)
+    }
+    if !self.dtype.isEmpty {
+      try visitor.visitSingularStringField(value: self.dtype, fieldNumber: 5)
+    }
+    if self.counterDepth != 0 {
+      try visitor.visitSingularUInt32Field(value: self.counterDepth, fieldNumber: 6)
+    }
+    if self.framesNeeded != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesNeeded, fieldNumber: 7)
+    }
+    if self.framesAnnounced != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesAnnounced, fieldNumber: 8)
+    }
+    if self.triggers != 0 {
+      try visitor.visitSingularUInt64Field(value: self.triggers, fieldNumber: 9)
+    }
+    if self.exposureSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.exposureSeconds, fieldNumber: 10)
+    }
+    if self.deadTimeSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.deadTimeSeconds, fieldNumber: 11)
+    }
+    if self.frameSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.frameSeconds, fieldNumber: 12)
+    }
+    if self.seconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 13)
+    }
+    if self.frameBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.frameBytes, fieldNumber: 14)
+    }
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 15)
+    }
+    if self.diskBytesFree != 0 {
+      try visitor.visitSingularUInt64Field(value: self.diskBytesFree, fieldNumber: 16)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireCheckReport, rhs: WireCheckReport) -> Bool {
+    if lhs.ok != rhs.ok {return false}
+    if lhs.findings != rhs.findings {return false}
+    if lhs.navShape != rhs.navShape {return false}
+    if lhs.sigShape != rhs.sigShape {return false}
+    if lhs.dtype != rhs.dtype {return false}
+    if lhs.counterDepth != rhs.counterDepth {return false}
+    if lhs.framesNeeded != rhs.framesNeeded {return false}
+    if lhs.framesAnnounced != rhs.framesAnnounced {return false}
+    if lhs.triggers != rhs.triggers {return false}
+    if lhs.exposureSeconds != rhs.exposureSeconds {return false}
+    if lhs.deadTimeSeconds != rhs.deadTimeSeconds {return false}
+    if lhs.frameSeconds != rhs.frameSeconds {return false}
+    if lhs.seconds != rhs.seconds {return false}
+    if lhs.frameBytes != rhs.frameBytes {return false}
+    if lhs.bytes != rhs.bytes {return false}
+    if lhs.diskBytesFree != rhs.diskBytesFree {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCheckFinding: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".CheckFinding"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}severity\0\u{1}code\0\u{1}text\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.severity) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.code) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.text) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.severity.isEmpty {
+      try visitor.visitSingularStringField(value: self.severity, fieldNumber: 1)
+    }
+    if !self.code.isEmpty {
+      try visitor.visitSingularStringField(value: self.code, fieldNumber: 2)
+    }
+    if !self.text.isEmpty {
+      try visitor.visitSingularStringField(value: self.text, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireCheckFinding, rhs: WireCheckFinding) -> Bool {
+    if lhs.severity != rhs.severity {return false}
+    if lhs.code != rhs.code {return false}
+    if lhs.text != rhs.text {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireScanRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ScanRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}settings\0\u{1}arm\0\u{1}udfs\0\u{1}run\0\u{1}repeats\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.settings) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._arm) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.udfs) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.repeats) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.settings.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.settings, fieldNumber: 1)
+    }
+    try { if let v = self._arm {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.udfs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.udfs, fieldNumber: 3)
+    }
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 4)
+    }
+    if self.repeats != 0 {
+      try visitor.visitSingularUInt32Field(value: self.repeats, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireScanRequest, rhs: WireScanRequest) -> Bool {
+    if lhs.settings != rhs.settings {return false}
+    if lhs._arm != rhs._arm {return false}
+    if lhs.udfs != rhs.udfs {return false}
+    if lhs.run != rhs.run {return false}
+    if lhs.repeats != rhs.repeats {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireScanReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ScanReport"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisitions\0\u{1}run\0\u{1}done\0\u{1}differing\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.acquisitions) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.done) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.differing) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.acquisitions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.acquisitions, fieldNumber: 1)
+    }
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 2)
+    }
+    if self.done != 0 {
+      try visitor.visitSingularUInt32Field(value: self.done, fieldNumber: 3)
+    }
+    if !self.differing.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.differing, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireScanReport, rhs: WireScanReport) -> Bool {
+    if lhs.acquisitions != rhs.acquisitions {return false}
+    if lhs.run != rhs.run {return false}
+    if lhs.done != rhs.done {return false}
+    if lhs.differing != rhs.differing {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWaitRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WaitRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}generation\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWaitRequest, rhs: WireWaitRequest) -> Bool {
+    if lhs.generation != rhs.generation {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireImageRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ImageRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}udf\0\u{1}channel\0\u{1}acquisition\0\u{1}format\0\u{1}colours\0\u{1}logarithmic\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.udf) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.channel) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.format) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.colours) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.logarithmic) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 1)
+    }
+    if !self.udf.isEmpty {
+      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 2)
+    }
+    if !self.channel.isEmpty {
+      try visitor.visitSingularStringField(value: self.channel, fieldNumber: 3)
+    }
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 4)
+    }
+    if !self.format.isEmpty {
+      try visitor.visitSingularStringField(value: self.format, fieldNumber: 5)
+    }
+    if !self.colours.isEmpty {
+      try visitor.visitSingularStringField(value: self.colours, fieldNumber: 6)
+    }
+    if self.logarithmic != false {
+      try visitor.visitSingularBoolField(value: self.logarithmic, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireImageRequest, rhs: WireImageRequest) -> Bool {
+    if lhs.run != rhs.run {return false}
+    if lhs.udf != rhs.udf {return false}
+    if lhs.channel != rhs.channel {return false}
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.format != rhs.format {return false}
+    if lhs.colours != rhs.colours {return false}
+    if lhs.logarithmic != rhs.logarithmic {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireFrameRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".FrameRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}position\0\u{1}at\0\u{1}newest\0\u{1}format\0\u{1}colours\0\u{1}logarithmic\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.position) }()
+      case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.at) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.newest) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.format) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.colours) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.logarithmic) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 1)
+    }
+    if self.position != 0 {
+      try visitor.visitSingularUInt64Field(value: self.position, fieldNumber: 2)
+    }
+    if !self.at.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.at, fieldNumber: 3)
+    }
+    if self.newest != false {
+      try visitor.visitSingularBoolField(value: self.newest, fieldNumber: 4)
+    }
+    if !self.format.isEmpty {
+      try visitor.visitSingularStringField(value: self.format, fieldNumber: 5)
+    }
+    if !self.colours.isEmpty {
+      try visitor.visitSingularStringField(value: self.colours, fieldNumber: 6)
+    }
+    if self.logarithmic != false {
+      try visitor.visitSingularBoolField(value: self.logarithmic, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireFrameRequest, rhs: WireFrameRequest) -> Bool {
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.position != rhs.position {return false}
+    if lhs.at != rhs.at {return false}
+    if lhs.newest != rhs.newest {return false}
+    if lhs.format != rhs.format {return false}
+    if lhs.colours != rhs.colours {return false}
+    if lhs.logarithmic != rhs.logarithmic {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireImage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Image"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}format\0\u{3}media_type\0\u{1}dtype\0\u{1}shape\0\u{1}checksum\0\u{1}acquisition\0\u{1}generation\0\u{1}run\0\u{1}udf\0\u{1}channel\0\u{1}version\0\u{3}positions_processed\0\u{3}positions_expected\0\u{1}final\0\u{1}position\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.format) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.mediaType) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.dtype) }()
+      case 4: try { try decoder.decodeRepeatedUInt32Field(value: &self.shape) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.checksum) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.udf) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.channel) }()
+      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.positionsProcessed) }()
+      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.positionsExpected) }()
+      case 14: try { try decoder.decodeSingularBoolField(value: &self.final) }()
+      case 15: try { try decoder.decodeSingularUInt64Field(value: &self.position) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.format.isEmpty {
+      try visitor.visitSingularStringField(value: self.format, fieldNumber: 1)
+    }
+    if !self.mediaType.isEmpty {
+      try visitor.visitSingularStringField(value: self.mediaType, fieldNumber: 2)
+    }
+    if !self.dtype.isEmpty {
+      try visitor.visitSingularStringField(value: self.dtype, fieldNumber: 3)
+    }
+    if !self.shape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.shape, fieldNumber: 4)
+    }
+    if self.checksum != 0 {
+      try visitor.visitSingularUInt64Field(value: self.checksum, fieldNumber: 5)
+    }
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 6)
+    }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 7)
+    }
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 8)
+    }
+    if !self.udf.isEmpty {
+      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 9)
+    }
+    if !self.channel.isEmpty {
+      try visitor.visitSingularStringField(value: self.channel, fieldNumber: 10)
+    }
+    if self.version != 0 {
+      try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 11)
+    }
+    if self.positionsProcessed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.positionsProcessed, fieldNumber: 12)
+    }
+    if self.positionsExpected != 0 {
+      try visitor.visitSingularUInt64Field(value: self.positionsExpected, fieldNumber: 13)
+    }
+    if self.final != false {
+      try visitor.visitSingularBoolField(value: self.final, fieldNumber: 14)
+    }
+    if self.position != 0 {
+      try visitor.visitSingularUInt64Field(value: self.position, fieldNumber: 15)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireImage, rhs: WireImage) -> Bool {
+    if lhs.format != rhs.format {return false}
+    if lhs.mediaType != rhs.mediaType {return false}
+    if lhs.dtype != rhs.dtype {return false}
+    if lhs.shape != rhs.shape {return false}
+    if lhs.checksum != rhs.checksum {return false}
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.run != rhs.run {return false}
+    if lhs.udf != rhs.udf {return false}
+    if lhs.channel != rhs.channel {return false}
+    if lhs.version != rhs.version {return false}
+    if lhs.positionsProcessed != rhs.positionsProcessed {return false}
+    if lhs.positionsExpected != rhs.positionsExpected {return false}
+    if lhs.final != rhs.final {return false}
+    if lhs.position != rhs.position {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireHistoryRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".HistoryRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}count\0\u{1}before\0\u{1}acquisition\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.before) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.count != 0 {
+      try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 1)
+    }
+    if self.before != 0 {
+      try visitor.visitSingularUInt64Field(value: self.before, fieldNumber: 2)
+    }
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireHistoryRequest, rhs: WireHistoryRequest) -> Bool {
+    if lhs.count != rhs.count {return false}
+    if lhs.before != rhs.before {return false}
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireHistory: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".History"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{1}next\0\u{1}lost\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.next) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.lost) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.entries.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 1)
+    }
+    if self.next != 0 {
+      try visitor.visitSingularUInt64Field(value: self.next, fieldNumber: 2)
+    }
+    if self.lost != 0 {
+      try visitor.visitSingularUInt64Field(value: self.lost, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireHistory, rhs: WireHistory) -> Bool {
+    if lhs.entries != rhs.entries {return false}
+    if lhs.next != rhs.next {return false}
+    if lhs.lost != rhs.lost {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireHistoryEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".HistoryEntry"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}server\0\u{1}session\0\u{3}started_at\0\u{3}ended_at\0\u{1}acquisition\0\u{3}acquisition_header\0\u{1}dtype\0\u{1}runs\0\u{1}files\0")
+
+  fileprivate class _StorageClass {
+    var _number: UInt64 = 0
+    var _server: String = String()
+    var _session: Data = Data()
+    var _startedAt: UInt64 = 0
+    var _endedAt: UInt64 = 0
+    var _acquisition: WireAcquisitionStatus? = nil
+    var _acquisitionHeader: Data = Data()
+    var _dtype: String = String()
+    var _runs: [WireHistoryRun] = []
+    var _files: [String] = []
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _number = source._number
+      _server = source._server
+      _session = source._session
+      _startedAt = source._startedAt
+      _endedAt = source._endedAt
+      _acquisition = source._acquisition
+      _acquisitionHeader = source._acquisitionHeader
+      _dtype = source._dtype
+      _runs = source._runs
+      _files = source._files
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._number) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._server) }()
+        case 3: try { try decoder.decodeSingularBytesField(value: &_storage._session) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._startedAt) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._endedAt) }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._acquisition) }()
+        case 7: try { try decoder.decodeSingularBytesField(value: &_storage._acquisitionHeader) }()
+        case 8: try { try decoder.decodeSingularStringField(value: &_storage._dtype) }()
+        case 9: try { try decoder.decodeRepeatedMessageField(value: &_storage._runs) }()
+        case 10: try { try decoder.decodeRepeatedStringField(value: &_storage._files) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._number != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._number, fieldNumber: 1)
+      }
+      if !_storage._server.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._server, fieldNumber: 2)
+      }
+      if !_storage._session.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._session, fieldNumber: 3)
+      }
+      if _storage._startedAt != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._startedAt, fieldNumber: 4)
+      }
+      if _storage._endedAt != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._endedAt, fieldNumber: 5)
+      }
+      try { if let v = _storage._acquisition {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      if !_storage._acquisitionHeader.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._acquisitionHeader, fieldNumber: 7)
+      }
+      if !_storage._dtype.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._dtype, fieldNumber: 8)
+      }
+      if !_storage._runs.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._runs, fieldNumber: 9)
+      }
+      if !_storage._files.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._files, fieldNumber: 10)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireHistoryEntry, rhs: WireHistoryEntry) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._number != rhs_storage._number {return false}
+        if _storage._server != rhs_storage._server {return false}
+        if _storage._session != rhs_storage._session {return false}
+        if _storage._startedAt != rhs_storage._startedAt {return false}
+        if _storage._endedAt != rhs_storage._endedAt {return false}
+        if _storage._acquisition != rhs_storage._acquisition {return false}
+        if _storage._acquisitionHeader != rhs_storage._acquisitionHeader {return false}
+        if _storage._dtype != rhs_storage._dtype {return false}
+        if _storage._runs != rhs_storage._runs {return false}
+        if _storage._files != rhs_storage._files {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireHistoryRun: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".HistoryRun"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}udfs\0\u{1}error\0\u{1}results\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.udfs) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.error) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.results) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 1)
+    }
+    if !self.udfs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.udfs, fieldNumber: 2)
+    }
+    if !self.error.isEmpty {
+      try visitor.visitSingularStringField(value: self.error, fieldNumber: 3)
+    }
+    if !self.results.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.results, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireHistoryRun, rhs: WireHistoryRun) -> Bool {
+    if lhs.run != rhs.run {return false}
+    if lhs.udfs != rhs.udfs {return false}
+    if lhs.error != rhs.error {return false}
+    if lhs.results != rhs.results {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireHistoryResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".HistoryResult"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}udf\0\u{1}channel\0\u{1}dtype\0\u{1}shape\0\u{1}manifest\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.udf) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.channel) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.dtype) }()
+      case 4: try { try decoder.decodeRepeatedUInt32Field(value: &self.shape) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._manifest) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.udf.isEmpty {
+      try visitor.visitSingularStringField(value: self.udf, fieldNumber: 1)
+    }
+    if !self.channel.isEmpty {
+      try visitor.visitSingularStringField(value: self.channel, fieldNumber: 2)
+    }
+    if !self.dtype.isEmpty {
+      try visitor.visitSingularStringField(value: self.dtype, fieldNumber: 3)
+    }
+    if !self.shape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.shape, fieldNumber: 4)
+    }
+    try { if let v = self._manifest {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireHistoryResult, rhs: WireHistoryResult) -> Bool {
+    if lhs.udf != rhs.udf {return false}
+    if lhs.channel != rhs.channel {return false}
+    if lhs.dtype != rhs.dtype {return false}
+    if lhs.shape != rhs.shape {return false}
+    if lhs._manifest != rhs._manifest {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -29,7 +29,8 @@ extension RelayService: ControlHandling {
         case .directory: answer = await told { [directory] reply, _ in reply.directory = directory() }
         case .listRuns: answer = await told { $0.runList.runs = $1.runs }
         case .snapshot(let wanted): answer = await snapshot(wanted, deadline)
-        case .startRun, .changeRun, .stopRun, .detector, .arm, .trigger, .stop, .abort:
+        case .startRun, .changeRun, .stopRun, .detector, .arm, .trigger, .stop, .abort, .configure, .commandFile,
+            .check, .scan, .wait, .image, .frame, .history:
             return await forward(request, payload, deadline)
         case nil:
             answer = .failure(.unknownRequest, "the request has no kind, or one that this relay does not know")

@@ -5,18 +5,25 @@
 struct AnswerCache<Requester: Sendable, Answer: Sendable>: Sendable {
     /// What to do with a request that has just come.
     enum Verdict {
-        /// Do it, then call `finish`.
-        case doIt
+        /// It has not been seen before. It is done once `admit` has been called.
+        case unknown
         /// It is being done for an earlier copy; this requester is answered with it.
         case wait
+        /// It is being done for so many copies already that this one gets no answer.
+        case tooManyCopies
         /// It was done; this is the answer.
         case answered(Answer)
+        /// The id was another request's.
+        case conflict
     }
 
-    private enum Entry {
-        case doing(waiting: [Requester])
-        case done(Answer)
+    private struct Entry {
+        let fingerprint: UInt64
+        var waiting: [Requester]
+        var answer: Answer?
     }
+
+    static var mostCopies: Int { 64 }
 
     private let capacity: Int
     private var entries: [String: Entry] = [:]
@@ -27,25 +34,27 @@ struct AnswerCache<Requester: Sendable, Answer: Sendable>: Sendable {
         self.capacity = capacity
     }
 
-    /// Registers a request with a non-empty id.
-    mutating func begin(id: String, from requester: Requester) -> Verdict {
-        switch entries[id] {
-        case nil:
-            entries[id] = .doing(waiting: [requester])
-            return .doIt
-        case .doing(var waiting):
-            if waiting.count < 16 { waiting.append(requester) }
-            entries[id] = .doing(waiting: waiting)
-            return .wait
-        case .done(let answer):
-            return .answered(answer)
-        }
+    /// Looks a request with a non-empty id up; one that is being done keeps the requester in mind.
+    ///
+    /// - Parameter fingerprint: equal for copies of a request, different for others with the same id.
+    mutating func look(id: String, fingerprint: UInt64, from requester: Requester) -> Verdict {
+        guard let entry = entries[id] else { return .unknown }
+        guard entry.fingerprint == fingerprint else { return .conflict }
+        if let answer = entry.answer { return .answered(answer) }
+        guard entry.waiting.count < Self.mostCopies else { return .tooManyCopies }
+        entries[id]?.waiting.append(requester)
+        return .wait
     }
 
-    /// Records the answer and tells who waits for it.
+    /// A request that was unknown is being done from now on.
+    mutating func admit(id: String, fingerprint: UInt64, from requester: Requester) {
+        entries[id] = Entry(fingerprint: fingerprint, waiting: [requester])
+    }
+
+    /// Records the answer and tells who waits for it. Nobody when there was an answer already, which stays.
     mutating func finish(id: String, with answer: Answer) -> [Requester] {
-        guard case .doing(let waiting) = entries[id] else { return [] }
-        entries[id] = .done(answer)
+        guard let entry = entries[id], entry.answer == nil else { return [] }
+        entries[id] = Entry(fingerprint: entry.fingerprint, waiting: [], answer: answer)
         if finished.count < capacity {
             finished.append(id)
         } else {
@@ -53,6 +62,6 @@ struct AnswerCache<Requester: Sendable, Answer: Sendable>: Sendable {
             finished[oldest] = id
             oldest = (oldest + 1) % capacity
         }
-        return waiting
+        return entry.waiting
     }
 }

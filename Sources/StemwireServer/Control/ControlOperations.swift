@@ -9,32 +9,40 @@ import ZeroMQ
 
 /// Does what control requests ask: looks things up, passes commands to the detector, starts and stops runs.
 final class ControlOperations: ControlHandling {
-    private let configuration: ServerConfiguration
-    private let session: [UInt8]
-    private let table: RunTable
-    private let receiver: MerlinReceiver
-    private let detector: DetectorControl
-    private let scan: ScanOfArming
-    private let status: StatusReport
-    private let livePort: Int
-    private let workPort: Int
+    /// What the operations work with.
+    struct Parts: Sendable {
+        let session: [UInt8]
+        let table: RunTable
+        let receiver: MerlinReceiver
+        let frames: FrameStore
+        let detector: DetectorControl
+        let scan: ScanOfArming
+        let status: StatusReport
+        let history: HistoryStore?
+        /// Told what an operator wants to know.
+        let announce: @Sendable (WireEvent) -> Void
+        let livePort: Int
+        let workPort: Int
+    }
+
+    let configuration: ServerConfiguration
+    let parts: Parts
     /// Known once the control socket is bound, before the first request.
     let controlPort = Atomic<Int>(0)
+    /// Whether this detector sends its acquisition headers when it is armed; false once one did not come.
+    let headersComeAtOnce = Atomic<Bool>(true)
 
-    init(
-        configuration: ServerConfiguration, session: [UInt8], table: RunTable, receiver: MerlinReceiver,
-        detector: DetectorControl, scan: ScanOfArming, status: StatusReport, livePort: Int, workPort: Int
-    ) {
+    var table: RunTable { parts.table }
+    var receiver: MerlinReceiver { parts.receiver }
+    var detector: DetectorControl { parts.detector }
+    var status: StatusReport { parts.status }
+
+    init(configuration: ServerConfiguration, parts: Parts) {
         self.configuration = configuration
-        self.session = session
-        self.table = table
-        self.receiver = receiver
-        self.detector = detector
-        self.scan = scan
-        self.status = status
-        self.livePort = livePort
-        self.workPort = workPort
+        self.parts = parts
     }
+
+    var presentState: String { status.state }
 
     func answer(
         _ request: WireRequest, payload: [ReceivedPart], deadline: ContinuousClock.Instant
@@ -77,26 +85,36 @@ final class ControlOperations: ControlHandling {
                 if case .unknown = error { return .failure(.notFound, error.description) }
                 return .failure(.invalidArgument, error.description)
             }
-            reply.done = done()
+            reply.done = doneNow()
         case .stopRun(let run):
             guard table.stop(name: run.run) else { return .failure(.notFound, "there is no run \"\(run.run)\"") }
-            reply.done = done()
+            reply.done = doneNow()
         case .detector(let wanted):
             return await detectorRequest(wanted, deadline)
+        case .configure(let wanted):
+            return await configure(wanted, deadline)
+        case .commandFile(let wanted):
+            return await commandFile(wanted, deadline)
+        case .check(let wanted):
+            return await check(wanted, deadline)
         case .arm(let arm):
             return await self.arm(arm, deadline)
         case .trigger:
-            return await command("SOFTTRIGGER", deadline) {}
+            return await trigger(deadline)
         case .stop:
-            return await command("STOPACQUISITION", deadline) { [receiver, status] in
-                receiver.didStop()
-                status.disarmed()
-            }
+            return await end(.stop, deadline)
         case .abort:
-            return await command("ABORT", deadline) { [receiver, status] in
-                receiver.didAbort()
-                status.disarmed()
-            }
+            return await end(.abort, deadline)
+        case .scan(let wanted):
+            return await scan(wanted, id: request.id, deadline)
+        case .wait(let wanted):
+            return await wait(wanted, deadline)
+        case .image(let wanted):
+            return image(wanted)
+        case .frame(let wanted):
+            return frame(wanted)
+        case .history(let wanted):
+            return await history(wanted, deadline)
         case nil:
             return .failure(.unknownRequest, "the request has no kind, or one that this server does not know")
         }
@@ -115,7 +133,7 @@ final class ControlOperations: ControlHandling {
         var welcome = WireWelcome()
         welcome.version = version
         welcome.server = AcquisitionServer.version
-        welcome.session = .init(session)
+        welcome.session = .init(parts.session)
         welcome.clock = WallClock.nanoseconds()
         welcome.directory = directory()
         welcome.status = status.wire()
@@ -128,8 +146,8 @@ final class ControlOperations: ControlHandling {
         var directory = WireDirectory()
         directory.source = configuration.sourceName
         directory.controlPort = UInt32(controlPort.load(ordering: .acquiring))
-        directory.livePort = UInt32(livePort)
-        directory.workPort = UInt32(workPort)
+        directory.livePort = UInt32(parts.livePort)
+        directory.workPort = UInt32(parts.workPort)
         let source = configuration.sourceName
         directory.topics = [
             Topic.acquisition(source: source), .tile(source: source), .results(source: source), .event(source: source),
@@ -138,12 +156,23 @@ final class ControlOperations: ControlHandling {
         return directory
     }
 
-    private func snapshot(_ wanted: WireSnapshotRequest) -> ControlAnswer {
+    /// The acquisition with this id; for an empty one the present or last.
+    func record(_ id: [UInt8]) throws(RequestFailure) -> AcquisitionRecord {
         let records = table.acquisitions
-        let id = [UInt8](wanted.acquisition)
         guard let record = id.isEmpty ? records.last : records.last(where: { $0.description.id.bytes == id }) else {
-            return .failure(
-                .notFound, id.isEmpty ? "no acquisition has begun yet" : "that acquisition is not kept (any more)")
+            throw RequestFailure(
+                code: .notFound,
+                message: id.isEmpty ? "no acquisition has begun yet" : "that acquisition is not kept (any more)")
+        }
+        return record
+    }
+
+    private func snapshot(_ wanted: WireSnapshotRequest) -> ControlAnswer {
+        let record: AcquisitionRecord
+        do throws(RequestFailure) {
+            record = try self.record([UInt8](wanted.acquisition))
+        } catch {
+            return error.answer
         }
         var snapshot = WireSnapshot()
         snapshot.start = WireStart(record.description)
@@ -172,7 +201,7 @@ final class ControlOperations: ControlHandling {
 
     // MARK: Runs
 
-    private func start(_ run: WireStartRunRequest, _ payload: [ReceivedPart]) -> ControlAnswer {
+    func start(_ run: WireStartRunRequest, _ payload: [ReceivedPart] = []) -> ControlAnswer {
         let name = run.run.isEmpty ? "run-\(AcquisitionID.random().description.prefix(8))" : run.run
         guard Topic.isValidSegment(name) else {
             return .failure(.invalidArgument, "a run's name may have letters, digits, '.', '_' and '-' only")
@@ -213,103 +242,10 @@ final class ControlOperations: ControlHandling {
     private static func selection(_ bitmap: [UInt8]) -> @Sendable (_ positions: Int) -> PositionSet {
         { PositionSet(bitmap: bitmap, size: $0) ?? PositionSet(size: bitmap.count * 8) }
     }
-
-    // MARK: The detector
-
-    private func detectorRequest(_ wanted: WireDetectorRequest, _ deadline: ContinuousClock.Instant) async
-        -> ControlAnswer
-    {
-        do throws(DetectorFailure) {
-            let value = try await detector.perform(by: deadline) { control, timeLeft -> String in
-                switch wanted.kind {
-                case .get(let name):
-                    return try control.get(name, timeout: timeLeft())
-                case .set(let set):
-                    try control.set(set.name, to: set.value, timeout: timeLeft())
-                case .cmd(let name):
-                    try control.command(name, timeout: timeLeft())
-                case nil:
-                    throw DetectorFailure(code: .invalidArgument, message: "neither get, set nor cmd was given")
-                }
-                return ""
-            }
-            var reply = WireReply()
-            reply.detector.value = value
-            return ControlAnswer(reply: reply)
-        } catch {
-            return error.answer
-        }
-    }
-
-    private func arm(_ arm: WireArmRequest, _ deadline: ContinuousClock.Instant) async -> ControlAnswer {
-        let before = status.state
-        guard before != "acquiring" else {
-            return .failure(.wrongState, "an acquisition is running; stop or abort it first")
-        }
-        let wantedShape = arm.navShape.map { Int($0) }
-        if !wantedShape.isEmpty {
-            do throws(NavShapeError) {
-                let margins = arm.hasMargins ? ScanMargins(arm.margins) : configuration.margins
-                _ = try NavShapeResolver(shape: wantedShape, margins: margins).resolve(
-                    frameCount: arm.frames == 0 ? nil : Int(clamping: arm.frames))
-            } catch {
-                return .failure(.invalidArgument, error.description)
-            }
-        }
-        let trigger = DetectorTrigger(rawValue: arm.trigger)
-        guard trigger != nil || arm.trigger.isEmpty else {
-            return .failure(.invalidArgument, "the trigger \"\(arm.trigger)\" is not known; soft, internal or nothing")
-        }
-        let (receiver, scan, status) = (receiver, scan, status)
-        let wanted = RequestedScan(arm)
-        do throws(DetectorFailure) {
-            try await detector.perform(by: deadline) { control, timeLeft in
-                try control.arm(
-                    frames: arm.frames == 0 ? nil : Int(clamping: arm.frames), trigger: trigger,
-                    beforeStart: {
-                        scan.request(wanted)
-                        receiver.willArm()
-                        status.armed()
-                    }, timeLeft: timeLeft)
-            }
-        } catch {
-            // Where only the answer did not come, the detector may be armed all the same.
-            if error.code == .detectorRefused { scan.withdraw() }
-            // Who is armed already refuses to be armed again, and stays armed.
-            if before != "armed" { status.disarmed() }
-            return error.answer
-        }
-        var reply = WireReply()
-        reply.done = done()
-        return ControlAnswer(reply: reply)
-    }
-
-    private func command(
-        _ name: String, _ deadline: ContinuousClock.Instant, then: @escaping @Sendable () -> Void
-    ) async -> ControlAnswer {
-        do throws(DetectorFailure) {
-            try await detector.perform(by: deadline) { control, timeLeft in
-                try control.command(name, timeout: timeLeft())
-                then()
-            }
-        } catch {
-            return error.answer
-        }
-        var reply = WireReply()
-        reply.done = done()
-        return ControlAnswer(reply: reply)
-    }
-
-    private func done() -> WireDone {
-        var done = WireDone()
-        done.framesPlaced = UInt64(receiver.counters.positionsPlaced)
-        done.generation = receiver.counters.generation
-        return done
-    }
 }
 
 extension RequestedScan {
-    fileprivate init(_ arm: WireArmRequest) {
+    init(_ arm: WireArmRequest) {
         self.init(
             shape: arm.navShape.isEmpty ? nil : arm.navShape.map { Int($0) },
             margins: arm.hasMargins ? ScanMargins(arm.margins) : nil,
@@ -318,7 +254,7 @@ extension RequestedScan {
 }
 
 extension ScanMargins {
-    fileprivate init(_ wire: WireScanMargins) {
+    init(_ wire: WireScanMargins) {
         self.init(leadIn: Int(wire.leadIn), flybackPerLine: Int(wire.flybackPerLine), tail: Int(wire.tail))
     }
 }

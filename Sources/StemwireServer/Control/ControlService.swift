@@ -15,6 +15,12 @@ package protocol ControlHandling: Sendable {
     func answer(
         _ request: WireRequest, payload: [ReceivedPart], deadline: ContinuousClock.Instant
     ) async -> ControlAnswer
+    /// The state that replies name, where it can be told at once; else empty.
+    nonisolated var presentState: String { get }
+}
+
+extension ControlHandling {
+    package nonisolated var presentState: String { "" }
 }
 
 /// A reply with its payload parts.
@@ -47,7 +53,7 @@ package struct ControlAnswer: Sendable {
 /// The protocol's failure codes (PROTOCOL.md, section 4).
 package enum FailureCode: String, Sendable, Error {
     case malformed, unknownRequest, unsupportedVersion, invalidArgument, notFound, detectorRefused
-    case detectorUnreachable, timedOut, wrongState, busy, forbidden, `internal`
+    case detectorUnreachable, detectorNonsense, timedOut, wrongState, busy, forbidden, `internal`
 }
 
 /// The control socket: reads requests of REQ and DEALER peers, protobuf or JSON, has them answered, sends the replies.
@@ -62,20 +68,15 @@ package actor ControlService {
         let encoding: ControlEncoding
     }
 
-    /// Requests that wait for their answers: of all peers, and of one, so that one leaves room for others.
-    static let maximumOutstanding = 256
-    static let maximumOfPeer = 32
-    static let defaultDeadline = Duration.seconds(5)
-    static let longestDeadline = Duration.seconds(600)
+    /// How much later than at its deadline a request is answered that is still being done.
+    static let grace = Duration.milliseconds(50)
 
     private let reactor: Reactor
     private let socket: Socket
     private nonisolated let access: SocketGuard
     private let handler: any ControlHandling
     private let session: @Sendable () -> [UInt8]
-    private var cache = AnswerCache<ReturnAddress, ControlAnswer>()
-    private var outstanding = 0
-    private var outstandingOfPeer: [[UInt8]: Int] = [:]
+    private var desk = ControlDesk<ReturnAddress, ControlAnswer>()
 
     /// What the status says of this socket; read by other threads.
     package nonisolated let counters = Counters()
@@ -158,10 +159,6 @@ package actor ControlService {
     private func begin(
         _ request: WireRequest, payload: [ReceivedPart], of sender: KnownPeer, from address: ReturnAddress
     ) {
-        guard request.id.utf8.count <= WireLimits.identifierBytes else {
-            counters.malformed.wrappingAdd(1, ordering: .relaxed)
-            return send(.failure(.malformed, "the id is longer than \(WireLimits.identifierBytes) bytes"), to: address)
-        }
         if let fault = Self.fault(of: payload, request) {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
             var answer = ControlAnswer.failure(.malformed, fault)
@@ -177,36 +174,42 @@ package actor ControlService {
             answer.reply.id = request.id
             return send(answer, to: address)
         }
-        let peer = address.routingID.bytes
-        guard outstanding < Self.maximumOutstanding, outstandingOfPeer[peer, default: 0] < Self.maximumOfPeer else {
-            var answer = ControlAnswer.failure(
-                .busy, "\(outstanding) requests are waiting to be answered; try again in a second")
-            answer.reply.id = request.id
-            return send(answer, to: address)
+        switch desk.take(request, peer: address.routingID.bytes, from: address, at: .now) {
+        case .wait: return
+        case .answered(let answer): send(answer, to: address)
+        case .refused(let refusal):
+            if refusal == .idTooLong { counters.malformed.wrappingAdd(1, ordering: .relaxed) }
+            var answer = ControlAnswer(refusal)
+            if refusal != .idTooLong { answer.reply.id = request.id }
+            answer.reply.stateBefore = handler.presentState
+            answer.reply.stateAfter = answer.reply.stateBefore
+            send(answer, to: address)
+        case .doIt(let ticket, let deadline): perform(request, payload, sender, ticket, deadline)
         }
-        let isRemembered = request.changesSomething && !request.id.isEmpty
-        if isRemembered {
-            switch cache.begin(id: request.id, from: address) {
-            case .answered(let answer): return send(answer, to: address)
-            case .wait: return
-            case .doIt: break
-            }
+    }
+
+    private func perform(
+        _ request: WireRequest, _ payload: [ReceivedPart], _ sender: KnownPeer,
+        _ ticket: ControlDesk<ReturnAddress, ControlAnswer>.Ticket,
+        _ deadline: ContinuousClock.Instant
+    ) {
+        let before = handler.presentState
+        let alarm = Task { [self] in
+            try await Task.sleep(until: deadline + Self.grace, clock: .continuous)
+            var late = ControlAnswer.failure(
+                .timedOut, "the deadline passed while the request was being done; whether it will be is not known")
+            late.reply.id = request.id
+            (late.reply.stateBefore, late.reply.stateAfter) = (before, handler.presentState)
+            for address in desk.expire(ticket, with: late) { send(late, to: address) }
         }
-        outstanding += 1
-        outstandingOfPeer[peer, default: 0] += 1
-        let asked = Duration.milliseconds(Int(request.deadlineMs))
-        let deadline = ContinuousClock.now + (asked > .zero ? min(asked, Self.longestDeadline) : Self.defaultDeadline)
         Task { [self] in
             var answer = await handler.answer(request, payload: payload, deadline: deadline)
             if case .welcome? = answer.reply.kind {
                 (answer.reply.welcome.peer, answer.reply.welcome.role) = (sender.name, sender.role.rawValue)
             }
             answer.reply.id = request.id
-            outstanding -= 1
-            let left = outstandingOfPeer[peer, default: 1] - 1
-            outstandingOfPeer[peer] = left > 0 ? left : nil
-            let waiting = isRemembered ? cache.finish(id: request.id, with: answer) : [address]
-            for address in waiting { send(answer, to: address) }
+            alarm.cancel()
+            for address in desk.finish(ticket, with: answer) { send(answer, to: address) }
         }
     }
 
@@ -246,14 +249,18 @@ package actor ControlService {
     }
 }
 
-extension WireRequest {
-    /// Whether doing the request twice would differ from doing it once.
-    package var changesSomething: Bool {
-        switch kind {
-        case .arm, .trigger, .stop, .abort, .startRun, .stopRun, .changeRun: true
-        case .detector(let request):
-            if case .get = request.kind { false } else { true }
-        case .hello, .status, .directory, .snapshot, .listRuns, nil: false
+extension ControlAnswer {
+    fileprivate init(_ refusal: ControlDesk<some Sendable, some Sendable>.Refusal) {
+        switch refusal {
+        case .idTooLong:
+            self = .failure(.malformed, "the id is longer than \(WireLimits.identifierBytes) bytes")
+        case .idOfAnotherRequest:
+            self = .failure(
+                .invalidArgument,
+                "the id belongs to another request that was sent before; take a new one for each request, such as a UUID"
+            )
+        case .tooManyWaiting(let count):
+            self = .failure(.busy, "\(count) requests are waiting to be answered; try again in a second")
         }
     }
 }

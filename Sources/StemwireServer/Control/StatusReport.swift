@@ -1,13 +1,17 @@
+import Foundation
 import StemwireAcquisition
 import StemwireProtocol
 import StemwireSystem
+import StemwireUDF
 import StemwireWire
 import Synchronization
+import ZeroMQ
 
 /// Gathers the server's status from its parts. Any thread.
 final class StatusReport: Sendable {
     private struct Attached: Sendable {
         var link: DetectorLink?
+        var watch: DetectorWatch?
         var live: LivePublisher.Counters?
         var work: WorkSocket.Counters?
         var dispatch: Locked<DispatchReport>?
@@ -41,15 +45,18 @@ final class StatusReport: Sendable {
     }
 
     func attach(
-        link: DetectorLink, live: LivePublisher.Counters, work: WorkSocket.Counters, dispatch: Locked<DispatchReport>,
-        control: ControlService.Counters, guards: [SocketGuard], gatekeeper: Gatekeeper?
+        link: DetectorLink, watch: DetectorWatch, live: LivePublisher.Counters, work: WorkSocket.Counters,
+        dispatch: Locked<DispatchReport>, control: ControlService.Counters, guards: [SocketGuard],
+        gatekeeper: Gatekeeper?
     ) {
         attached.withLock {
             $0 = Attached(
-                link: link, live: live, work: work, dispatch: dispatch, control: control, guards: guards,
+                link: link, watch: watch, live: live, work: work, dispatch: dispatch, control: control, guards: guards,
                 gatekeeper: gatekeeper)
         }
     }
+
+    func detach() { attached.withLock { $0 = Attached() } }
 
     /// The detector has been armed; the state shows it also while the acquisition header is on its way.
     func armed() { endedWhenArmed.store(receiver.counters.endedAcquisitions, ordering: .releasing) }
@@ -57,9 +64,13 @@ final class StatusReport: Sendable {
     /// The detector is not armed any more, whether or not a frame came.
     func disarmed() { endedWhenArmed.store(-1, ordering: .releasing) }
 
+    var isDataConnected: Bool { attached.withLock { $0.link }?.state.isConnected ?? false }
+    /// Why there is no data connection; empty when there is.
+    var lossReason: String { attached.withLock { $0.link }?.state.reason ?? "" }
+
     /// `disconnected`, `idle`, `armed` or `acquiring`.
     var state: String {
-        guard attached.withLock({ $0.link?.state.isConnected ?? false }) else { return "disconnected" }
+        guard isDataConnected else { return "disconnected" }
         return switch receiver.counters.state {
         case .idle: endedWhenArmed.load(ordering: .acquiring) == receiver.counters.endedAcquisitions ? "armed" : "idle"
         case .armed: "armed"
@@ -72,7 +83,13 @@ final class StatusReport: Sendable {
         var status = WireStatus()
         status.server = AcquisitionServer.version
         status.state = state
-        status.detector = detector(attached.link?.state)
+        status.detector = detector(attached.link?.state, attached.watch?.state)
+        status.armed = status.state == "armed" || status.state == "acquiring"
+        status.versions = Self.versions
+        if let disk = DiskSpace(of: diskDirectory) {
+            status.disk.directory = disk.directory
+            (status.disk.bytesTotal, status.disk.bytesFree) = (UInt64(disk.bytesTotal), UInt64(disk.bytesFree))
+        }
         let records = table.acquisitions
         if let newest = records.last {
             if newest.summary == nil {
@@ -81,6 +98,10 @@ final class StatusReport: Sendable {
             } else {
                 status.previousAcquisition = ended(newest)
             }
+        }
+        if let newest = records.last, let run = newest.runs.first(where: { recording(in: [$0.requests]) != nil }) {
+            status.framesWritten = UInt64(run.progress().processed)
+            status.fileUri = recording(in: [run.requests])?.uri ?? ""
         }
         let summaries = table.summaries
         if let last = summaries.last, last.generation > (records.last?.description.generation ?? 0) {
@@ -140,12 +161,56 @@ final class StatusReport: Sendable {
         return status
     }
 
-    private func detector(_ link: DetectorLink.State?) -> WireDetectorStatus {
+    /// Where frames would be written that are not recorded: the spool's directory.
+    var diskDirectory: String { configuration.spoolDirectory ?? FileManager.default.temporaryDirectory.path }
+
+    /// The first recording that runs with these UDFs make.
+    func recording(in runs: [[UDFRequest]]) -> Recording? { runs.joined().lazy.compactMap { Recording($0) }.first }
+
+    /// An acquisition that has ended.
+    func acquisition(_ summary: AcquisitionSummary) -> WireAcquisitionStatus {
+        let record = table.acquisitions.last { $0.description.generation == summary.generation }
+        return Self.acquisition(summary, record)
+    }
+
+    static func acquisition(_ summary: AcquisitionSummary, _ record: AcquisitionRecord?) -> WireAcquisitionStatus {
+        var status = record.map { WireAcquisitionStatus($0) } ?? WireAcquisitionStatus(summary)
+        status.take(summary)
+        return status
+    }
+
+    private static let versions: [String: String] = {
+        let libzmq = ZMQLibrary.version
+        return [
+            "server": AcquisitionServer.version, "protocol": "\(ProtocolVersion.current)",
+            "libzmq": "\(libzmq.major).\(libzmq.minor).\(libzmq.patch)",
+        ]
+    }()
+
+    private func detector(_ link: LinkWatch?, _ control: DetectorWatch.State?) -> WireDetectorStatus {
         var detector = WireDetectorStatus()
         detector.source =
             "merlin://\(configuration.detectorHost):\(configuration.detectorControlPort),\(configuration.detectorDataPort)"
         detector.dataConnected = link?.isConnected ?? false
         detector.reason = link?.reason ?? ""
+        detector.connections = UInt32(clamping: link?.connections ?? 0)
+        detector.controlConnected = control?.isConnected ?? false
+        detector.controlReason = control?.reason ?? ""
+        if let control, let facts = control.facts {
+            detector.settingsAgeMs = (ContinuousClock.now - control.readAt).wholeMilliseconds
+            detector.softwareVersion = facts.softwareVersion
+            detector.busy = facts.isBusy
+            detector.counterDepth = UInt32(clamping: facts.counterDepth ?? 0)
+            detector.dtype = facts.dtype ?? ""
+            if let height = facts.height, let width = facts.width {
+                detector.sigShape = [UInt32(clamping: height), UInt32(clamping: width)]
+            }
+        }
+        detector.deadTimes = DetectorFacts.depths.map { depth in
+            var time = WireDeadTime()
+            (time.counterDepth, time.seconds) = (UInt32(depth), DetectorFacts.deadTime(depth: depth))
+            return time
+        }
         detector.bytesReceived = UInt64(receiver.counters.bytes)
         detector.framesReceived = UInt64(receiver.counters.frames)
         return detector

@@ -15,6 +15,7 @@ package final class AcquisitionRecord: Sendable {
         var runs: [ActiveRun]
         var summary: AcquisitionSummary?
         var lanesAtWork: Int
+        var newestReceived: Int?
     }
 
     /// - Parameter lanes: the threads that each will report `laneFinished()`.
@@ -59,7 +60,13 @@ package final class AcquisitionRecord: Sendable {
     }
 
     /// Frames have been handed on.
-    func noteReceived(_ positions: Range<Int>) { received.withLock { _ = $0.insert(positions) } }
+    func noteReceived(_ positions: Range<Int>) {
+        received.withLock { _ = $0.insert(positions) }
+        state.withLock { $0.newestReceived = positions.upperBound - 1 }
+    }
+
+    /// The position whose frame was handed on last.
+    var newestReceived: Int? { state.withLock { $0.newestReceived } }
 
     /// How many frames at a run's positions have been handed on.
     func receivedCount(of run: ActiveRun) -> Int {

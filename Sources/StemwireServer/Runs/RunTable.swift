@@ -43,6 +43,8 @@ package final class RunTable: Sendable {
     private let state = Locked(State())
     /// Called, on any thread, when there are first results, or final ones, or a run was added.
     private let onChange: @Sendable () -> Void
+    /// Told when an acquisition has ended, and again when its results are final; on any thread.
+    private let onEnd: @Sendable (_ summary: AcquisitionSummary, _ record: AcquisitionRecord?) -> Void
     /// Asked by each lane whether an acquisition is to be worked on at all.
     let admits: @Sendable (AcquisitionDescription) -> Bool
 
@@ -54,6 +56,7 @@ package final class RunTable: Sendable {
     package init(
         registry: UDFRegistry, lanes: Int, keptAcquisitions: Int = 2,
         onChange: @escaping @Sendable () -> Void = {},
+        onEnd: @escaping @Sendable (_ summary: AcquisitionSummary, _ record: AcquisitionRecord?) -> Void = { _, _ in },
         admits: @escaping @Sendable (AcquisitionDescription) -> Bool = { _ in true }
     ) {
         self.registry = registry
@@ -61,6 +64,7 @@ package final class RunTable: Sendable {
         self.keptAcquisitions = keptAcquisitions
         self.admits = admits
         self.onChange = onChange
+        self.onEnd = onEnd
     }
 
     // MARK: Runs
@@ -229,11 +233,14 @@ package final class RunTable: Sendable {
             return state.acquisitions.last { $0.description.generation == summary.generation }
         }
         record?.ended(summary)
+        onEnd(summary, record)
     }
 
     /// A thread has worked on all its frames of this acquisition.
     func laneFinished(_ record: AcquisitionRecord) {
-        if record.laneFinished() { onChange() }
+        guard record.laneFinished() else { return }
+        onChange()
+        if let summary = record.summary { onEnd(summary, record) }
     }
 
     /// All acquisitions that are kept, the newest last.

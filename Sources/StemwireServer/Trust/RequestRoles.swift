@@ -8,6 +8,7 @@ extension WireRequest {
         return switch kind {
         case .startRun(let run) where run.udfs.contains(where: writesFile): .admin
         case .changeRun(let run) where run.udfs.contains(where: writesFile): .admin
+        case .scan(let scan) where scan.udfs.contains(where: writesFile): .admin
         default: changesSomething ? .controller : .viewer
         }
     }

@@ -1,5 +1,6 @@
 import CLibjpeg
 import Glibc
+import StemwirePictures
 
 /// How a picture is drawn that the viewer serves as a file or as a moving picture.
 struct ServedPicture: Sendable, Equatable {

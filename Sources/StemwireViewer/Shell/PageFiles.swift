@@ -1,3 +1,5 @@
+import StemwirePictures
+
 /// The page's files, which are part of the program.
 enum PageFiles {
     struct File: Sendable {
@@ -29,6 +31,6 @@ enum PageFiles {
         "shapes.js": File(mediaType: script, bytes: PackageResources.shapes_js),
         "sources.js": File(mediaType: script, bytes: PackageResources.sources_js),
         "trust.js": File(mediaType: script, bytes: PackageResources.trust_js),
-        "colourmaps.bin": File(mediaType: "application/octet-stream", bytes: PackageResources.colourmaps_bin),
+        "colourmaps.bin": File(mediaType: "application/octet-stream", bytes: ColourTables.file),
     ]
 }

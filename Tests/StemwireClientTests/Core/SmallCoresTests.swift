@@ -151,7 +151,7 @@ import Testing
         }
         if case .timedOut = error() {} else { Issue.record("silence is a time-out") }
         if case .nobodyThere = error(.notReached, .notReached) {} else { Issue.record("refused: nobody there") }
-        if case .notStemwire = error(.notReached, .reached) {} else { Issue.record("mute: not Stemwire") }
+        if case .silent = error(.notReached, .reached) {} else { Issue.record("mute: silent") }
         if case .notStemwire = error(.reached, .lost) {} else { Issue.record("closes: not Stemwire") }
         if case .notStemwire = error(.reached, .connected) {} else { Issue.record("no reply: not Stemwire") }
         if case .notStemwire(_, let why) = error(.reached, .refused(.protocolViolation(7))) {

@@ -150,6 +150,7 @@ final class KeyFolder {
         record.udfs = [WireUdfRequest.with { $0.name = "sum" }, .with { $0.name = "record" }]
         var change = WireChangeRunRequest()
         change.udfs = record.udfs
+        let scan = WireScanRequest.with { $0.udfs = record.udfs }
         let get = WireDetectorRequest.with { $0.get = "X" }
         let set = WireDetectorRequest.with { $0.set.name = "X" }
         let command = WireDetectorRequest.with { $0.cmd = "RESET" }
@@ -160,6 +161,9 @@ final class KeyFolder {
             (.trigger(.init()), .controller), (.stop(.init()), .controller), (.abort(.init()), .controller),
             (.startRun(.init()), .controller), (.changeRun(.init()), .controller), (.stopRun(.init()), .controller),
             (.startRun(record), .admin), (.changeRun(change), .admin),
+            (.scan(scan), .admin), (.scan(.init()), .controller), (.configure(.init()), .controller),
+            (.commandFile(.init()), .controller), (.check(.init()), .viewer), (.wait(.init()), .viewer),
+            (.image(.init()), .viewer), (.frame(.init()), .viewer), (.history(.init()), .viewer),
         ]
         for (kind, role) in table {
             var request = WireRequest()

@@ -1,5 +1,6 @@
 import StemwireClient
 import StemwireKernels
+import StemwirePictures
 import Testing
 
 @testable import StemwireViewer

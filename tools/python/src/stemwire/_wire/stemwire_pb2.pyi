@@ -88,18 +88,20 @@ class AcquisitionStatus(_message.Message):
     def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., end_reason: _Optional[str] = ..., accounting: _Optional[_Union[Accounting, _Mapping]] = ..., nav_shape: _Optional[_Iterable[int]] = ..., sig_shape: _Optional[_Iterable[int]] = ..., seconds: _Optional[float] = ..., frames_per_second: _Optional[float] = ..., frames_processed: _Optional[int] = ...) -> None: ...
 
 class ArmRequest(_message.Message):
-    __slots__ = ["frames", "frames_per_partition", "margins", "nav_shape", "trigger"]
+    __slots__ = ["endless", "frames", "frames_per_partition", "margins", "nav_shape", "trigger"]
+    ENDLESS_FIELD_NUMBER: _ClassVar[int]
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     FRAMES_PER_PARTITION_FIELD_NUMBER: _ClassVar[int]
     MARGINS_FIELD_NUMBER: _ClassVar[int]
     NAV_SHAPE_FIELD_NUMBER: _ClassVar[int]
     TRIGGER_FIELD_NUMBER: _ClassVar[int]
+    endless: bool
     frames: int
     frames_per_partition: int
     margins: ScanMargins
     nav_shape: _containers.RepeatedScalarFieldContainer[int]
     trigger: str
-    def __init__(self, nav_shape: _Optional[_Iterable[int]] = ..., frames: _Optional[int] = ..., trigger: _Optional[str] = ..., margins: _Optional[_Union[ScanMargins, _Mapping]] = ..., frames_per_partition: _Optional[int] = ...) -> None: ...
+    def __init__(self, nav_shape: _Optional[_Iterable[int]] = ..., frames: _Optional[int] = ..., trigger: _Optional[str] = ..., margins: _Optional[_Union[ScanMargins, _Mapping]] = ..., frames_per_partition: _Optional[int] = ..., endless: bool = ...) -> None: ...
 
 class ArrayHeader(_message.Message):
     __slots__ = ["checksum", "dtype", "name", "purpose", "shape", "udf"]
@@ -163,6 +165,86 @@ class ChangeRunRequest(_message.Message):
     udfs: _containers.RepeatedCompositeFieldContainer[UdfRequest]
     def __init__(self, run: _Optional[str] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., recompute: bool = ...) -> None: ...
 
+class CheckFinding(_message.Message):
+    __slots__ = ["code", "severity", "text"]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    severity: str
+    text: str
+    def __init__(self, severity: _Optional[str] = ..., code: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class CheckReport(_message.Message):
+    __slots__ = ["bytes", "counter_depth", "dead_time_seconds", "disk_bytes_free", "dtype", "exposure_seconds", "findings", "frame_bytes", "frame_seconds", "frames_announced", "frames_needed", "nav_shape", "ok", "seconds", "sig_shape", "triggers"]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    DEAD_TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DISK_BYTES_FREE_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_ANNOUNCED_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FRAME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    NAV_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    OK_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SIG_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    TRIGGERS_FIELD_NUMBER: _ClassVar[int]
+    bytes: int
+    counter_depth: int
+    dead_time_seconds: float
+    disk_bytes_free: int
+    dtype: str
+    exposure_seconds: float
+    findings: _containers.RepeatedCompositeFieldContainer[CheckFinding]
+    frame_bytes: int
+    frame_seconds: float
+    frames_announced: int
+    frames_needed: int
+    nav_shape: _containers.RepeatedScalarFieldContainer[int]
+    ok: bool
+    seconds: float
+    sig_shape: _containers.RepeatedScalarFieldContainer[int]
+    triggers: int
+    def __init__(self, ok: bool = ..., findings: _Optional[_Iterable[_Union[CheckFinding, _Mapping]]] = ..., nav_shape: _Optional[_Iterable[int]] = ..., sig_shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ..., counter_depth: _Optional[int] = ..., frames_needed: _Optional[int] = ..., frames_announced: _Optional[int] = ..., triggers: _Optional[int] = ..., exposure_seconds: _Optional[float] = ..., dead_time_seconds: _Optional[float] = ..., frame_seconds: _Optional[float] = ..., seconds: _Optional[float] = ..., frame_bytes: _Optional[int] = ..., bytes: _Optional[int] = ..., disk_bytes_free: _Optional[int] = ...) -> None: ...
+
+class CheckRequest(_message.Message):
+    __slots__ = ["arm", "settings"]
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    arm: ArmRequest
+    settings: _containers.RepeatedCompositeFieldContainer[DetectorSet]
+    def __init__(self, arm: _Optional[_Union[ArmRequest, _Mapping]] = ..., settings: _Optional[_Iterable[_Union[DetectorSet, _Mapping]]] = ...) -> None: ...
+
+class CommandFileLine(_message.Message):
+    __slots__ = ["request", "value"]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    request: str
+    value: str
+    def __init__(self, request: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class CommandFileReply(_message.Message):
+    __slots__ = ["lines"]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedCompositeFieldContainer[CommandFileLine]
+    def __init__(self, lines: _Optional[_Iterable[_Union[CommandFileLine, _Mapping]]] = ...) -> None: ...
+
+class CommandFileRequest(_message.Message):
+    __slots__ = ["text"]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class ConfigureRequest(_message.Message):
+    __slots__ = ["settings"]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    settings: _containers.RepeatedCompositeFieldContainer[DetectorSet]
+    def __init__(self, settings: _Optional[_Iterable[_Union[DetectorSet, _Mapping]]] = ...) -> None: ...
+
 class Contributor(_message.Message):
     __slots__ = ["partitions", "worker"]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +260,14 @@ class Credit(_message.Message):
     bytes: int
     items: int
     def __init__(self, items: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class DeadTime(_message.Message):
+    __slots__ = ["counter_depth", "seconds"]
+    COUNTER_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    counter_depth: int
+    seconds: float
+    def __init__(self, counter_depth: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class DetectorReply(_message.Message):
     __slots__ = ["value"]
@@ -203,21 +293,63 @@ class DetectorSet(_message.Message):
     value: str
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
+class DetectorSetting(_message.Message):
+    __slots__ = ["asked", "detector_code", "differs", "message", "name", "value"]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    DETECTOR_CODE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    asked: str
+    detector_code: int
+    differs: bool
+    message: str
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., asked: _Optional[str] = ..., value: _Optional[str] = ..., differs: bool = ..., detector_code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+
+class DetectorSettings(_message.Message):
+    __slots__ = ["differing", "settings"]
+    DIFFERING_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    differing: int
+    settings: _containers.RepeatedCompositeFieldContainer[DetectorSetting]
+    def __init__(self, settings: _Optional[_Iterable[_Union[DetectorSetting, _Mapping]]] = ..., differing: _Optional[int] = ...) -> None: ...
+
 class DetectorStatus(_message.Message):
-    __slots__ = ["bytes_received", "control_connected", "data_connected", "frames_received", "reason", "source"]
+    __slots__ = ["busy", "bytes_received", "connections", "control_connected", "control_reason", "counter_depth", "data_connected", "dead_times", "dtype", "frames_received", "reason", "settings_age_ms", "sig_shape", "software_version", "source"]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
     BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     CONTROL_CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_DEPTH_FIELD_NUMBER: _ClassVar[int]
     DATA_CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    DEAD_TIMES_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
     FRAMES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    SIG_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    busy: bool
     bytes_received: int
+    connections: int
     control_connected: bool
+    control_reason: str
+    counter_depth: int
     data_connected: bool
+    dead_times: _containers.RepeatedCompositeFieldContainer[DeadTime]
+    dtype: str
     frames_received: int
     reason: str
+    settings_age_ms: int
+    sig_shape: _containers.RepeatedScalarFieldContainer[int]
+    software_version: str
     source: str
-    def __init__(self, source: _Optional[str] = ..., data_connected: bool = ..., control_connected: bool = ..., reason: _Optional[str] = ..., bytes_received: _Optional[int] = ..., frames_received: _Optional[int] = ...) -> None: ...
+    def __init__(self, source: _Optional[str] = ..., data_connected: bool = ..., control_connected: bool = ..., reason: _Optional[str] = ..., bytes_received: _Optional[int] = ..., frames_received: _Optional[int] = ..., control_reason: _Optional[str] = ..., connections: _Optional[int] = ..., settings_age_ms: _Optional[int] = ..., software_version: _Optional[str] = ..., sig_shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ..., counter_depth: _Optional[int] = ..., dead_times: _Optional[_Iterable[_Union[DeadTime, _Mapping]]] = ..., busy: bool = ...) -> None: ...
 
 class Directory(_message.Message):
     __slots__ = ["control_port", "live_port", "source", "topics", "udfs", "work_port"]
@@ -238,6 +370,16 @@ class Directory(_message.Message):
 class DirectoryRequest(_message.Message):
     __slots__ = []
     def __init__(self) -> None: ...
+
+class DiskStatus(_message.Message):
+    __slots__ = ["bytes_free", "bytes_total", "directory"]
+    BYTES_FREE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    bytes_free: int
+    bytes_total: int
+    directory: str
+    def __init__(self, directory: _Optional[str] = ..., bytes_total: _Optional[int] = ..., bytes_free: _Optional[int] = ...) -> None: ...
 
 class DispatchStatus(_message.Message):
     __slots__ = ["frames_given_up", "oldest_waiting_ms", "partitions_done", "partitions_in_flight", "partitions_quarantined", "partitions_redone", "partitions_waiting", "results_ignored", "spool_bytes_total", "spool_bytes_used", "workers_lost"]
@@ -266,12 +408,16 @@ class DispatchStatus(_message.Message):
     def __init__(self, partitions_waiting: _Optional[int] = ..., partitions_in_flight: _Optional[int] = ..., partitions_done: _Optional[int] = ..., partitions_redone: _Optional[int] = ..., partitions_quarantined: _Optional[int] = ..., oldest_waiting_ms: _Optional[int] = ..., results_ignored: _Optional[int] = ..., workers_lost: _Optional[int] = ..., spool_bytes_total: _Optional[int] = ..., spool_bytes_used: _Optional[int] = ..., frames_given_up: _Optional[int] = ...) -> None: ...
 
 class Done(_message.Message):
-    __slots__ = ["frames_placed", "generation"]
+    __slots__ = ["end_reason", "frames_expected", "frames_placed", "generation"]
+    END_REASON_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_EXPECTED_FIELD_NUMBER: _ClassVar[int]
     FRAMES_PLACED_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    end_reason: str
+    frames_expected: int
     frames_placed: int
     generation: int
-    def __init__(self, frames_placed: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+    def __init__(self, frames_placed: _Optional[int] = ..., generation: _Optional[int] = ..., end_reason: _Optional[str] = ..., frames_expected: _Optional[int] = ...) -> None: ...
 
 class End(_message.Message):
     __slots__ = ["accounting", "acquisition", "frames_failed", "frames_processed", "generation", "nav_shape", "reason", "results", "seconds", "tiles_dropped", "tiles_published"]
@@ -300,14 +446,20 @@ class End(_message.Message):
     def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., reason: _Optional[str] = ..., accounting: _Optional[_Union[Accounting, _Mapping]] = ..., seconds: _Optional[float] = ..., nav_shape: _Optional[_Iterable[int]] = ..., tiles_published: _Optional[int] = ..., tiles_dropped: _Optional[int] = ..., frames_processed: _Optional[int] = ..., frames_failed: _Optional[int] = ..., results: _Optional[_Iterable[_Union[ResultName, _Mapping]]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ["code", "severity", "text"]
+    __slots__ = ["code", "frames_expected", "frames_placed", "request", "severity", "text"]
     CODE_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_PLACED_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     code: str
+    frames_expected: int
+    frames_placed: int
+    request: str
     severity: str
     text: str
-    def __init__(self, severity: _Optional[str] = ..., code: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+    def __init__(self, severity: _Optional[str] = ..., code: _Optional[str] = ..., text: _Optional[str] = ..., request: _Optional[str] = ..., frames_placed: _Optional[int] = ..., frames_expected: _Optional[int] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ["code", "detector_code", "message"]
@@ -371,6 +523,24 @@ class FrameFormat(_message.Message):
     sig_shape: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, pixel_type: _Optional[str] = ..., counter_depth: _Optional[int] = ..., layout: _Optional[str] = ..., header_width: _Optional[int] = ..., header_height: _Optional[int] = ..., chip_count: _Optional[int] = ..., data_offset: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., sig_shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ...) -> None: ...
 
+class FrameRequest(_message.Message):
+    __slots__ = ["acquisition", "at", "colours", "format", "logarithmic", "newest", "position"]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    COLOURS_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    LOGARITHMIC_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    acquisition: bytes
+    at: _containers.RepeatedScalarFieldContainer[int]
+    colours: str
+    format: str
+    logarithmic: bool
+    newest: bool
+    position: int
+    def __init__(self, acquisition: _Optional[bytes] = ..., position: _Optional[int] = ..., at: _Optional[_Iterable[int]] = ..., newest: bool = ..., format: _Optional[str] = ..., colours: _Optional[str] = ..., logarithmic: bool = ...) -> None: ...
+
 class GenerationRange(_message.Message):
     __slots__ = ["parameter_generation", "range"]
     PARAMETER_GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -389,6 +559,76 @@ class Hello(_message.Message):
     version_min: int
     def __init__(self, version_min: _Optional[int] = ..., version_max: _Optional[int] = ..., client: _Optional[str] = ...) -> None: ...
 
+class History(_message.Message):
+    __slots__ = ["entries", "lost", "next"]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[HistoryEntry]
+    lost: int
+    next: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., next: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
+
+class HistoryEntry(_message.Message):
+    __slots__ = ["acquisition", "acquisition_header", "dtype", "ended_at", "files", "number", "runs", "server", "session", "started_at"]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    ACQUISITION_HEADER_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    acquisition: AcquisitionStatus
+    acquisition_header: bytes
+    dtype: str
+    ended_at: int
+    files: _containers.RepeatedScalarFieldContainer[str]
+    number: int
+    runs: _containers.RepeatedCompositeFieldContainer[HistoryRun]
+    server: str
+    session: bytes
+    started_at: int
+    def __init__(self, number: _Optional[int] = ..., server: _Optional[str] = ..., session: _Optional[bytes] = ..., started_at: _Optional[int] = ..., ended_at: _Optional[int] = ..., acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., acquisition_header: _Optional[bytes] = ..., dtype: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[HistoryRun, _Mapping]]] = ..., files: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class HistoryRequest(_message.Message):
+    __slots__ = ["acquisition", "before", "count"]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    acquisition: bytes
+    before: int
+    count: int
+    def __init__(self, count: _Optional[int] = ..., before: _Optional[int] = ..., acquisition: _Optional[bytes] = ...) -> None: ...
+
+class HistoryResult(_message.Message):
+    __slots__ = ["channel", "dtype", "manifest", "shape", "udf"]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    UDF_FIELD_NUMBER: _ClassVar[int]
+    channel: str
+    dtype: str
+    manifest: Manifest
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    udf: str
+    def __init__(self, udf: _Optional[str] = ..., channel: _Optional[str] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ...) -> None: ...
+
+class HistoryRun(_message.Message):
+    __slots__ = ["error", "results", "run", "udfs"]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    UDFS_FIELD_NUMBER: _ClassVar[int]
+    error: str
+    results: _containers.RepeatedCompositeFieldContainer[HistoryResult]
+    run: str
+    udfs: _containers.RepeatedCompositeFieldContainer[UdfRequest]
+    def __init__(self, run: _Optional[str] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., error: _Optional[str] = ..., results: _Optional[_Iterable[_Union[HistoryResult, _Mapping]]] = ...) -> None: ...
+
 class Holding(_message.Message):
     __slots__ = ["is_whole", "item"]
     IS_WHOLE_FIELD_NUMBER: _ClassVar[int]
@@ -396,6 +636,58 @@ class Holding(_message.Message):
     is_whole: bool
     item: WorkItem
     def __init__(self, item: _Optional[_Union[WorkItem, _Mapping]] = ..., is_whole: bool = ...) -> None: ...
+
+class Image(_message.Message):
+    __slots__ = ["acquisition", "channel", "checksum", "dtype", "final", "format", "generation", "media_type", "position", "positions_expected", "positions_processed", "run", "shape", "udf", "version"]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_PROCESSED_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    UDF_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    acquisition: bytes
+    channel: str
+    checksum: int
+    dtype: str
+    final: bool
+    format: str
+    generation: int
+    media_type: str
+    position: int
+    positions_expected: int
+    positions_processed: int
+    run: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    udf: str
+    version: int
+    def __init__(self, format: _Optional[str] = ..., media_type: _Optional[str] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., checksum: _Optional[int] = ..., acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., run: _Optional[str] = ..., udf: _Optional[str] = ..., channel: _Optional[str] = ..., version: _Optional[int] = ..., positions_processed: _Optional[int] = ..., positions_expected: _Optional[int] = ..., final: bool = ..., position: _Optional[int] = ...) -> None: ...
+
+class ImageRequest(_message.Message):
+    __slots__ = ["acquisition", "channel", "colours", "format", "logarithmic", "run", "udf"]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    COLOURS_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    LOGARITHMIC_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    UDF_FIELD_NUMBER: _ClassVar[int]
+    acquisition: bytes
+    channel: str
+    colours: str
+    format: str
+    logarithmic: bool
+    run: str
+    udf: str
+    def __init__(self, run: _Optional[str] = ..., udf: _Optional[str] = ..., channel: _Optional[str] = ..., acquisition: _Optional[bytes] = ..., format: _Optional[str] = ..., colours: _Optional[str] = ..., logarithmic: bool = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
     __slots__ = []
@@ -536,46 +828,65 @@ class RedonePartition(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., attempts: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ["detector", "directory", "done", "failure", "id", "run_list", "run_started", "session", "snapshot", "state_after", "state_before", "status", "welcome"]
+    __slots__ = ["check", "command_file", "detector", "directory", "done", "failure", "history", "id", "image", "run_list", "run_started", "scan", "session", "settings", "snapshot", "state_after", "state_before", "status", "welcome"]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FILE_FIELD_NUMBER: _ClassVar[int]
     DETECTOR_FIELD_NUMBER: _ClassVar[int]
     DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     RUN_LIST_FIELD_NUMBER: _ClassVar[int]
     RUN_STARTED_FIELD_NUMBER: _ClassVar[int]
+    SCAN_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     STATE_AFTER_FIELD_NUMBER: _ClassVar[int]
     STATE_BEFORE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
+    check: CheckReport
+    command_file: CommandFileReply
     detector: DetectorReply
     directory: Directory
     done: Done
     failure: Failure
+    history: History
     id: str
+    image: Image
     run_list: RunList
     run_started: RunStarted
+    scan: ScanReport
     session: bytes
+    settings: DetectorSettings
     snapshot: Snapshot
     state_after: str
     state_before: str
     status: Status
     welcome: Welcome
-    def __init__(self, id: _Optional[str] = ..., session: _Optional[bytes] = ..., state_before: _Optional[str] = ..., state_after: _Optional[str] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., directory: _Optional[_Union[Directory, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., detector: _Optional[_Union[DetectorReply, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_list: _Optional[_Union[RunList, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., session: _Optional[bytes] = ..., state_before: _Optional[str] = ..., state_after: _Optional[str] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., directory: _Optional[_Union[Directory, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., detector: _Optional[_Union[DetectorReply, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_list: _Optional[_Union[RunList, _Mapping]] = ..., settings: _Optional[_Union[DetectorSettings, _Mapping]] = ..., command_file: _Optional[_Union[CommandFileReply, _Mapping]] = ..., check: _Optional[_Union[CheckReport, _Mapping]] = ..., scan: _Optional[_Union[ScanReport, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., history: _Optional[_Union[History, _Mapping]] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ["abort", "arm", "change_run", "deadline_ms", "detector", "directory", "hello", "id", "list_runs", "snapshot", "start_run", "status", "stop", "stop_run", "trigger", "version"]
+    __slots__ = ["abort", "arm", "change_run", "check", "command_file", "configure", "deadline_ms", "detector", "directory", "frame", "hello", "history", "id", "image", "list_runs", "scan", "snapshot", "start_run", "status", "stop", "stop_run", "trigger", "version", "wait"]
     ABORT_FIELD_NUMBER: _ClassVar[int]
     ARM_FIELD_NUMBER: _ClassVar[int]
     CHANGE_RUN_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FILE_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURE_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     DETECTOR_FIELD_NUMBER: _ClassVar[int]
     DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     LIST_RUNS_FIELD_NUMBER: _ClassVar[int]
+    SCAN_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     START_RUN_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -583,15 +894,23 @@ class Request(_message.Message):
     STOP_RUN_FIELD_NUMBER: _ClassVar[int]
     TRIGGER_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     abort: AbortRequest
     arm: ArmRequest
     change_run: ChangeRunRequest
+    check: CheckRequest
+    command_file: CommandFileRequest
+    configure: ConfigureRequest
     deadline_ms: int
     detector: DetectorRequest
     directory: DirectoryRequest
+    frame: FrameRequest
     hello: Hello
+    history: HistoryRequest
     id: str
+    image: ImageRequest
     list_runs: ListRunsRequest
+    scan: ScanRequest
     snapshot: SnapshotRequest
     start_run: StartRunRequest
     status: StatusRequest
@@ -599,7 +918,8 @@ class Request(_message.Message):
     stop_run: StopRunRequest
     trigger: TriggerRequest
     version: int
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., status: _Optional[_Union[StatusRequest, _Mapping]] = ..., directory: _Optional[_Union[DirectoryRequest, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotRequest, _Mapping]] = ..., detector: _Optional[_Union[DetectorRequest, _Mapping]] = ..., arm: _Optional[_Union[ArmRequest, _Mapping]] = ..., trigger: _Optional[_Union[TriggerRequest, _Mapping]] = ..., stop: _Optional[_Union[StopRequest, _Mapping]] = ..., abort: _Optional[_Union[AbortRequest, _Mapping]] = ..., start_run: _Optional[_Union[StartRunRequest, _Mapping]] = ..., stop_run: _Optional[_Union[StopRunRequest, _Mapping]] = ..., list_runs: _Optional[_Union[ListRunsRequest, _Mapping]] = ..., change_run: _Optional[_Union[ChangeRunRequest, _Mapping]] = ...) -> None: ...
+    wait: WaitRequest
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., status: _Optional[_Union[StatusRequest, _Mapping]] = ..., directory: _Optional[_Union[DirectoryRequest, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotRequest, _Mapping]] = ..., detector: _Optional[_Union[DetectorRequest, _Mapping]] = ..., arm: _Optional[_Union[ArmRequest, _Mapping]] = ..., trigger: _Optional[_Union[TriggerRequest, _Mapping]] = ..., stop: _Optional[_Union[StopRequest, _Mapping]] = ..., abort: _Optional[_Union[AbortRequest, _Mapping]] = ..., start_run: _Optional[_Union[StartRunRequest, _Mapping]] = ..., stop_run: _Optional[_Union[StopRunRequest, _Mapping]] = ..., list_runs: _Optional[_Union[ListRunsRequest, _Mapping]] = ..., change_run: _Optional[_Union[ChangeRunRequest, _Mapping]] = ..., configure: _Optional[_Union[ConfigureRequest, _Mapping]] = ..., command_file: _Optional[_Union[CommandFileRequest, _Mapping]] = ..., check: _Optional[_Union[CheckRequest, _Mapping]] = ..., scan: _Optional[_Union[ScanRequest, _Mapping]] = ..., wait: _Optional[_Union[WaitRequest, _Mapping]] = ..., image: _Optional[_Union[ImageRequest, _Mapping]] = ..., frame: _Optional[_Union[FrameRequest, _Mapping]] = ..., history: _Optional[_Union[HistoryRequest, _Mapping]] = ...) -> None: ...
 
 class ResultName(_message.Message):
     __slots__ = ["channel", "run", "udf"]
@@ -678,6 +998,32 @@ class ScanMargins(_message.Message):
     lead_in: int
     tail: int
     def __init__(self, lead_in: _Optional[int] = ..., flyback_per_line: _Optional[int] = ..., tail: _Optional[int] = ...) -> None: ...
+
+class ScanReport(_message.Message):
+    __slots__ = ["acquisitions", "differing", "done", "run"]
+    ACQUISITIONS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERING_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    acquisitions: _containers.RepeatedCompositeFieldContainer[AcquisitionStatus]
+    differing: _containers.RepeatedCompositeFieldContainer[DetectorSetting]
+    done: int
+    run: str
+    def __init__(self, acquisitions: _Optional[_Iterable[_Union[AcquisitionStatus, _Mapping]]] = ..., run: _Optional[str] = ..., done: _Optional[int] = ..., differing: _Optional[_Iterable[_Union[DetectorSetting, _Mapping]]] = ...) -> None: ...
+
+class ScanRequest(_message.Message):
+    __slots__ = ["arm", "repeats", "run", "settings", "udfs"]
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    REPEATS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    UDFS_FIELD_NUMBER: _ClassVar[int]
+    arm: ArmRequest
+    repeats: int
+    run: str
+    settings: _containers.RepeatedCompositeFieldContainer[DetectorSet]
+    udfs: _containers.RepeatedCompositeFieldContainer[UdfRequest]
+    def __init__(self, settings: _Optional[_Iterable[_Union[DetectorSet, _Mapping]]] = ..., arm: _Optional[_Union[ArmRequest, _Mapping]] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., run: _Optional[str] = ..., repeats: _Optional[int] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ["channels", "end", "start"]
@@ -758,13 +1104,24 @@ class StartRunRequest(_message.Message):
     def __init__(self, run: _Optional[str] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., acquisitions: _Optional[int] = ..., join_current: bool = ..., arrays: _Optional[_Iterable[_Union[ArrayHeader, _Mapping]]] = ..., from_start: bool = ..., keeps_isolated_pixels: bool = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ["access", "acquisition", "acquisitions", "detector", "dispatch", "earlier_acquisitions", "live", "malformed_control", "malformed_live", "malformed_work", "previous_acquisition", "ring", "runs", "server", "state", "subscribers", "uptime_ms", "work_peers", "workers"]
+    __slots__ = ["access", "acquisition", "acquisitions", "armed", "detector", "disk", "dispatch", "earlier_acquisitions", "file_uri", "frames_written", "live", "malformed_control", "malformed_live", "malformed_work", "previous_acquisition", "ring", "runs", "server", "state", "subscribers", "uptime_ms", "versions", "work_peers", "workers"]
+    class VersionsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ACCESS_FIELD_NUMBER: _ClassVar[int]
     ACQUISITIONS_FIELD_NUMBER: _ClassVar[int]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    ARMED_FIELD_NUMBER: _ClassVar[int]
     DETECTOR_FIELD_NUMBER: _ClassVar[int]
+    DISK_FIELD_NUMBER: _ClassVar[int]
     DISPATCH_FIELD_NUMBER: _ClassVar[int]
     EARLIER_ACQUISITIONS_FIELD_NUMBER: _ClassVar[int]
+    FILE_URI_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_WRITTEN_FIELD_NUMBER: _ClassVar[int]
     LIVE_FIELD_NUMBER: _ClassVar[int]
     MALFORMED_CONTROL_FIELD_NUMBER: _ClassVar[int]
     MALFORMED_LIVE_FIELD_NUMBER: _ClassVar[int]
@@ -776,14 +1133,19 @@ class Status(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBERS_FIELD_NUMBER: _ClassVar[int]
     UPTIME_MS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     WORK_PEERS_FIELD_NUMBER: _ClassVar[int]
     access: AccessStatus
     acquisition: AcquisitionStatus
     acquisitions: int
+    armed: bool
     detector: DetectorStatus
+    disk: DiskStatus
     dispatch: DispatchStatus
     earlier_acquisitions: _containers.RepeatedCompositeFieldContainer[AcquisitionStatus]
+    file_uri: str
+    frames_written: int
     live: LiveStatus
     malformed_control: int
     malformed_live: int
@@ -795,9 +1157,10 @@ class Status(_message.Message):
     state: str
     subscribers: _containers.RepeatedCompositeFieldContainer[SubscriberStatus]
     uptime_ms: int
+    versions: _containers.ScalarMap[str, str]
     work_peers: int
     workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
-    def __init__(self, server: _Optional[str] = ..., state: _Optional[str] = ..., detector: _Optional[_Union[DetectorStatus, _Mapping]] = ..., acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., previous_acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., ring: _Optional[_Union[RingStatus, _Mapping]] = ..., live: _Optional[_Union[LiveStatus, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunStatus, _Mapping]]] = ..., uptime_ms: _Optional[int] = ..., acquisitions: _Optional[int] = ..., malformed_control: _Optional[int] = ..., malformed_work: _Optional[int] = ..., malformed_live: _Optional[int] = ..., work_peers: _Optional[int] = ..., earlier_acquisitions: _Optional[_Iterable[_Union[AcquisitionStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., dispatch: _Optional[_Union[DispatchStatus, _Mapping]] = ..., subscribers: _Optional[_Iterable[_Union[SubscriberStatus, _Mapping]]] = ..., access: _Optional[_Union[AccessStatus, _Mapping]] = ...) -> None: ...
+    def __init__(self, server: _Optional[str] = ..., state: _Optional[str] = ..., detector: _Optional[_Union[DetectorStatus, _Mapping]] = ..., acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., previous_acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., ring: _Optional[_Union[RingStatus, _Mapping]] = ..., live: _Optional[_Union[LiveStatus, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunStatus, _Mapping]]] = ..., uptime_ms: _Optional[int] = ..., acquisitions: _Optional[int] = ..., malformed_control: _Optional[int] = ..., malformed_work: _Optional[int] = ..., malformed_live: _Optional[int] = ..., work_peers: _Optional[int] = ..., earlier_acquisitions: _Optional[_Iterable[_Union[AcquisitionStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., dispatch: _Optional[_Union[DispatchStatus, _Mapping]] = ..., subscribers: _Optional[_Iterable[_Union[SubscriberStatus, _Mapping]]] = ..., disk: _Optional[_Union[DiskStatus, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., armed: bool = ..., frames_written: _Optional[int] = ..., file_uri: _Optional[str] = ..., access: _Optional[_Union[AccessStatus, _Mapping]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ["report"]
@@ -947,6 +1310,12 @@ class Update(_message.Message):
     udf: str
     version: int
     def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., run: _Optional[str] = ..., udf: _Optional[str] = ..., channel: _Optional[str] = ..., version: _Optional[int] = ..., kind: _Optional[str] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., positions_processed: _Optional[int] = ..., positions_expected: _Optional[int] = ..., final: bool = ..., checksum: _Optional[int] = ..., mask_checksum: _Optional[int] = ..., nav_shape: _Optional[_Iterable[int]] = ..., sig_shape: _Optional[_Iterable[int]] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., parameter_generation: _Optional[int] = ..., generations: _Optional[_Iterable[_Union[GenerationRange, _Mapping]]] = ...) -> None: ...
+
+class WaitRequest(_message.Message):
+    __slots__ = ["generation"]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    def __init__(self, generation: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ["clock", "directory", "peer", "role", "server", "session", "status", "version"]
