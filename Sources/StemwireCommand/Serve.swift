@@ -4,6 +4,7 @@ import Logging
 import MerlinSimulator
 import Stemwire
 import StemwireServer
+import StemwireSystem
 import StemwireUDF
 import StemwireViewer
 
@@ -21,6 +22,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Port of the control socket; 0 takes a free one.") var controlPort = 7400
     @Option(help: "Port of the live socket; 0 takes a free one.") var livePort = 7401
     @Option(help: "Port of the work socket; 0 takes a free one.") var workPort = 7402
+    @Option(help: ArgumentHelp("Path of a work socket for workers on this machine, too.", valueName: "PATH"))
+    var workIpc: String?
     @Option(help: "Port of the viewer's page; 0 takes a free one. Default: 7480, or no page where that is taken.")
     var httpPort: Int?
     @Flag(help: "Serve no viewer page.") var noViewer = false
@@ -59,6 +62,8 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let logger = try makeLogger(level: logLevel)
         var configuration = try serverConfiguration()
+        // Each viewer is a descriptor.
+        Machine.raiseDescriptorLimit()
         let simulator = try startSimulator(&configuration)
         defer { simulator?.stop() }
         let server: AcquisitionServer
@@ -78,6 +83,7 @@ struct Serve: AsyncParsableCommand {
                 "work_port": endpoints.workPort, "source": source,
             ]
             line["http_port"] = viewer?.port
+            line["work_ipc"] = workIpc
             Terminal.json(line)
         } else {
             Terminal.print(
@@ -121,6 +127,7 @@ struct Serve: AsyncParsableCommand {
         configuration.sourceName = name
         configuration.bindHost = bind
         (configuration.controlPort, configuration.livePort, configuration.workPort) = (controlPort, livePort, workPort)
+        configuration.workPath = workIpc
         configuration.allowsInsecure = insecure
         configuration.navShape = navShape?.lengths
         configuration.threads = threads
@@ -154,7 +161,7 @@ struct Serve: AsyncParsableCommand {
             throw CommandFailure.usage("--worker-timeout: \(workerTimeout) s; 0.3 to 3600 are possible")
         }
         configuration.workerSilenceLimit = .seconds(workerTimeout)
-        configuration.workerBeatInterval = .seconds(workerTimeout / 3)
+        configuration.workerBeatInterval = .seconds(min(60, workerTimeout / 3))
         guard updates > 0, updates <= 1000 else {
             throw CommandFailure.usage("--updates: \(updates) a second; above 0, at most 1000")
         }

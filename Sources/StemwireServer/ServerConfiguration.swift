@@ -17,6 +17,9 @@ public struct ServerConfiguration: Sendable {
     public var controlPort = 7400
     public var livePort = 7401
     public var workPort = 7402
+    /// A path at which the work socket listens too (`ipc://`), for workers on this machine; nil for none. Who may write to
+    /// the file may connect.
+    public var workPath: String?
     /// Allows an address other than loopback, without encryption or a list of who may come in.
     public var allowsInsecure = false
 
@@ -73,6 +76,7 @@ extension ServerConfiguration {
         where !(0...65535).contains(port) {
             throw .badSetting(name, "\(port) is not a port number (0 to 65535)")
         }
+        if let workPath { try WorkPath.check(workPath) }
         guard allowsInsecure || ["127.0.0.1", "localhost", "::1"].contains(bindHost) else {
             throw .badSetting(
                 "bind",
@@ -87,10 +91,14 @@ extension ServerConfiguration {
         }
         guard quarantineDeaths > 0 else { throw .badSetting("quarantine deaths", "\(quarantineDeaths); at least 1") }
         guard spoolBytes >= 0 else { throw .badSetting("spool", "\(spoolBytes) bytes") }
-        guard workerBeatInterval > .zero, workerSilenceLimit > workerBeatInterval else {
+        guard (.milliseconds(20)...Duration.seconds(60)).contains(workerBeatInterval) else {
+            throw .badSetting("worker beat interval", "\(workerBeatInterval); 20 ms to a minute are possible")
+        }
+        guard workerSilenceLimit >= workerBeatInterval * 2 else {
             throw .badSetting(
                 "worker silence limit",
-                "\(workerSilenceLimit) is not longer than the \(workerBeatInterval) between two signs of life")
+                "\(workerSilenceLimit) is less than twice the \(workerBeatInterval) between two signs of life: one that is "
+                    + "late would count as a death")
         }
         if let navShape {
             do throws(NavShapeError) {

@@ -12,6 +12,14 @@ public enum Machine {
         return pages > 0 && size > 0 ? pages * size : 1 << 30
     }
 
+    /// Lets this process open as many files and sockets as the system permits, which is often more than it starts with.
+    public static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
     /// The machine's name in its network.
     public static var hostName: String {
         var name = [CChar](repeating: 0, count: 256)

@@ -29,6 +29,7 @@ let package = Package(
                 .product(name: "StemwireServer", package: "stemwire"),
                 .product(name: "StemwireSystem", package: "stemwire"),
                 .product(name: "StemwireUDF", package: "stemwire"),
+                .product(name: "StemwireWorker", package: "stemwire"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: [.enableUpcomingFeature("ExistentialAny")]),

@@ -57,8 +57,8 @@ actor WorkService {
         counters = socket.counters
     }
 
-    /// Binds and begins to serve. Returns the endpoint with its port.
-    func start(at endpoint: String) throws(ZMQError) -> String {
+    /// Binds and begins to serve. Returns the first endpoint, with its port.
+    func start(at endpoint: String, and second: String?) throws(ZMQError) -> String {
         fetches = FetchDesk(socket, frames: parts.frames, table: parts.table, reactor: reactor) { [self] key in
             forget(key, reason: .unreachable)
         }
@@ -75,7 +75,7 @@ actor WorkService {
         dispatch = desk
         desk.start()
         reactor.schedule(every: Self.clientBeatInterval) { [self] in beat() }
-        return try socket.start(at: endpoint, on: reactor) { [self] in take($0) }
+        return try socket.start(at: endpoint, and: second, on: reactor) { [self] in take($0) }
     }
 
     /// Works off what the source has handed on, as far as the server's own threads can. They are to be stopped next, then

@@ -1,3 +1,4 @@
+import Glibc
 import StemwireAcquisition
 import StemwireProtocol
 import Synchronization
@@ -27,6 +28,8 @@ final class WorkSocket {
     private let ring: FrameRing
     private let sendsChecksums: Bool
     private let socket: Socket
+    /// Files that the socket listens at.
+    private var paths: [String] = []
 
     init(in context: Context, ring: FrameRing, pins: TilePins, sendsChecksums: Bool) throws(ZMQError) {
         self.ring = ring
@@ -39,19 +42,28 @@ final class WorkSocket {
         socket = try Socket(.router, in: context, options: options)
     }
 
-    /// Binds, and hands over what comes. Returns the endpoint with its port.
+    /// Binds, and hands over what comes. Returns the first endpoint, with its port.
     func start(
-        at endpoint: String, on reactor: Reactor, message: @escaping ([ReceivedPart]) -> Void
+        at endpoint: String, and second: String?, on reactor: Reactor, message: @escaping ([ReceivedPart]) -> Void
     ) throws(ZMQError) -> String {
         reactor.watch(socket) { [self] _ in receive(message) }
         try reactor.monitor(socket) { [counters] event in
             guard case .handshakeFailed = event else { return }
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
         }
-        return try socket.bind(endpoint)
+        let bound = try socket.bind(endpoint)
+        if let second {
+            try socket.bind(second)
+            if second.hasPrefix("ipc://") { paths.append(String(second.dropFirst(6))) }
+        }
+        return bound
     }
 
-    func close() { socket.close() }
+    func close() {
+        socket.close()
+        // libzmq does that on a thread of its own, which may come too late.
+        for path in paths { unlink(path) }
+    }
 
     private func receive(_ message: ([ReceivedPart]) -> Void) {
         for _ in 0..<64 {

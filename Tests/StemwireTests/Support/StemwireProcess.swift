@@ -31,8 +31,7 @@ final class StemwireProcess: Sendable {
 
     init(_ arguments: [String]) throws {
         self.arguments = arguments
-        let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        process.executableURL = folder.appendingPathComponent("stemwire")
+        process.executableURL = Self.program
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("STEMWIRE_") }
         process.standardInput = FileHandle.nullDevice
@@ -52,6 +51,11 @@ final class StemwireProcess: Sendable {
             }
         }
     }
+
+    /// What is tested: `STEMWIRE_TEST_PROGRAM`, such as a release build, or what was built with the tests.
+    static let program =
+        ProcessInfo.processInfo.environment["STEMWIRE_TEST_PROGRAM"].map { URL(fileURLWithPath: $0) }
+        ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("stemwire")
 
     deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 

@@ -1,0 +1,87 @@
+import CBench
+import Foundation
+
+/// Tiles to a worker with a light UDF, over loopback TCP and over a path, against a bare libzmq ROUTER that sends messages of
+/// the same size to a DEALER.
+///
+/// Rates are of bytes on their way to one peer; the server's include its planning, merging and acknowledgements. Its
+/// processor time is that of all its threads but the one that fills the ring.
+enum WorkBenchmark {
+    private static let setting = {
+        // Whole partitions of whole tiles.
+        var setting = WorkServer.Setting(frames: 96 * 252)
+        setting.udf = "sumsig"
+        return setting
+    }()
+
+    private struct Way {
+        let name: String
+        let server: WorkServer
+        let endpoint: String
+        let bareEndpoint: String
+    }
+
+    static func run(pairs: Int) async throws -> [Row] {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("stemwire-bench-\(getpid())")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var rows: [Row] = []
+        for (name, checksums, path) in [
+            ("tcp", true, nil), ("tcp, no checksums", false, nil), ("ipc", true, folder.path + "/work"),
+        ] {
+            var setting = setting
+            setting.checksums = checksums
+            if let path { setting.path = path }
+            rows += try await rows(name, setting, bareAt: path.map { "ipc://\($0)-bare" }, pairs: pairs)
+        }
+        return rows
+    }
+
+    private static func rows(
+        _ name: String, _ setting: WorkServer.Setting, bareAt bareEndpoint: String?, pairs: Int
+    ) async throws -> [Row] {
+        let tile = WorkServer.framesPerTile * WorkServer.frameBytes
+        let tiles = setting.frames / WorkServer.framesPerTile
+        let bytes = Double(tiles * tile)
+        let server = try await WorkServer(setting)
+        let worker = try WorkerRole.start(
+            at: setting.path == "-" ? "tcp://127.0.0.1:\(server.workPort)" : "ipc://\(setting.path)")
+        let (router, port) = try Peer.router(
+            bytes: tile, messages: tiles, buffers: 64, at: bareEndpoint ?? "tcp://127.0.0.1:*")
+        try await server.awaitWorkers(1)
+
+        var (ours, bare) = ([Double](), [Double]())
+        var contest = Contest()
+        contest.add("bare") {
+            let before = try router.processorSeconds()
+            let seconds = bench_deal(bareEndpoint ?? "tcp://127.0.0.1:\(port)", tiles)
+            guard seconds > 0 else { throw BenchFailure("the bare ROUTER sends nothing") }
+            bare.append(try router.processorSeconds() - before)
+            return bytes / seconds
+        }
+        contest.add("tiles") {
+            let outcome = try await server.play()
+            _ = try server.peer.readNumbers(1)
+            ours.append(outcome.processorSeconds)
+            return bytes / outcome.seconds
+        }
+        let results = try await contest.run(rounds: pairs)
+        worker.end()
+        router.end()
+        await server.end()
+        // The first round warms up.
+        let costs = zip(ours, bare).dropFirst().map { $0 / $1 }
+        let gigabytes = { (name: String) in "\((results[name].median / 1e8).rounded() / 10) GB/s" }
+        let microseconds = { (values: [Double]) in "\(Int(Array(values.dropFirst()).median / Double(tiles) * 1e6)) µs" }
+        // What a worker on the same machine does not look at need not be there.
+        return [
+            Row(
+                name: "tiles to a worker, \(name)", target: name == "tcp" ? .atLeast(0.9) : .none,
+                values: results.ratios(of: "tiles", to: "bare"),
+                beside: "\(gigabytes("tiles")) of \(gigabytes("bare")) (messages of \(tile >> 10) KiB)"),
+            Row(
+                name: "server's processor time a tile, \(name)", target: name == "tcp" ? .atMost(1.2) : .none,
+                values: Array(costs), beside: "\(microseconds(ours)) by \(microseconds(bare))"),
+        ]
+    }
+}
