@@ -2,6 +2,7 @@ import ArgumentParser
 import Logging
 import StemwireClient
 import StemwireRelay
+import StemwireSystem
 
 struct Relay: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,6 +28,8 @@ struct Relay: AsyncParsableCommand {
 
     func run() async throws {
         let logger = try makeLogger(level: logLevel)
+        // Each viewer is a descriptor.
+        Machine.raiseDescriptorLimit()
         let upstream: ServerEndpoint
         do throws(ConnectError) {
             upstream = try ServerEndpoint(connect)

@@ -16,7 +16,7 @@ struct AcquisitionWorkTests {
         let source = MemorySource(
             frames: [UInt16](repeating: 7, count: 64 * 64 * 64), navShape: try NavShape([8, 8]),
             sigShape: SigShape(height: 64, width: 64), ring: ring, consumers: [queue], configuration: settings)
-        source.run()
+        try source.run()
         guard case .started(let description)? = queue.pop() else { throw Unexpected() }
         let frames = FrameStore(ring: ring, spool: nil)
         frames.take(.started(description))

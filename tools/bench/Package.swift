@@ -26,6 +26,7 @@ let package = Package(
                 .product(name: "StemwireAcquisition", package: "stemwire"),
                 .product(name: "StemwireClient", package: "stemwire"),
                 .product(name: "StemwireKernels", package: "stemwire"),
+                .product(name: "StemwireProtocol", package: "stemwire"),
                 .product(name: "StemwireServer", package: "stemwire"),
                 .product(name: "StemwireSystem", package: "stemwire"),
                 .product(name: "StemwireUDF", package: "stemwire"),

@@ -164,6 +164,8 @@ final class DispatchDesk {
     /// Hands on a tile, whose hold this takes over.
     func take(_ tile: Tile) {
         guard let work = present, work.generation == tile.generation else { return tile.release() }
+        // The live socket, which notes it too, may be behind; a final manifest must not be.
+        work.record.noteReceived(tile.positions)
         adoptRuns(of: work)
         let isFirst = work.partitions[tile.partition] == nil
         guard work.receive(tile) else { return refuseLate(tile, of: work) }

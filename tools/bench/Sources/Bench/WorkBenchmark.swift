@@ -1,5 +1,6 @@
 import CBench
 import Foundation
+import StemwireProtocol
 
 /// Tiles to a worker with a light UDF, over loopback TCP and over a path, against a bare libzmq ROUTER that sends messages of
 /// the same size to a DEALER.
@@ -14,27 +15,31 @@ enum WorkBenchmark {
         return setting
     }()
 
-    private struct Way {
-        let name: String
-        let server: WorkServer
-        let endpoint: String
-        let bareEndpoint: String
-    }
-
     static func run(pairs: Int) async throws -> [Row] {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("stemwire-bench-\(getpid())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         var rows: [Row] = []
-        for (name, checksums, path) in [
-            ("tcp", true, nil), ("tcp, no checksums", false, nil), ("ipc", true, folder.path + "/work"),
-        ] {
+        for (name, path) in [("tcp", nil), ("ipc", folder.path + "/work")] {
             var setting = setting
-            setting.checksums = checksums
             if let path { setting.path = path }
             rows += try await rows(name, setting, bareAt: path.map { "ipc://\($0)-bare" }, pairs: pairs)
         }
         return rows
+    }
+
+    /// Of tiles that are not in the cache.
+    private static func checksumSeconds(of bytes: Int) -> Double {
+        let count = 256
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count * bytes, alignment: 4096)
+        defer { memory.deallocate() }
+        memory.initializeMemory(as: UInt8.self, repeating: 1)
+        let began = bench_now()
+        var all: UInt64 = 0
+        for first in stride(from: 0, to: memory.count, by: bytes) {
+            all ^= Checksum.xxh3(UnsafeRawBufferPointer(rebasing: memory[first..<first + bytes]))
+        }
+        return withExtendedLifetime(all) { (bench_now() - began) / Double(count) }
     }
 
     private static func rows(
@@ -73,7 +78,7 @@ enum WorkBenchmark {
         let costs = zip(ours, bare).dropFirst().map { $0 / $1 }
         let gigabytes = { (name: String) in "\((results[name].median / 1e8).rounded() / 10) GB/s" }
         let microseconds = { (values: [Double]) in "\(Int(Array(values.dropFirst()).median / Double(tiles) * 1e6)) µs" }
-        // What a worker on the same machine does not look at need not be there.
+        let checksum = checksumSeconds(of: tile) * Double(tiles)
         return [
             Row(
                 name: "tiles to a worker, \(name)", target: name == "tcp" ? .atLeast(0.9) : .none,
@@ -82,6 +87,10 @@ enum WorkBenchmark {
             Row(
                 name: "server's processor time a tile, \(name)", target: name == "tcp" ? .atMost(1.2) : .none,
                 values: Array(costs), beside: "\(microseconds(ours)) by \(microseconds(bare))"),
+            Row(
+                name: "… with a checksum, \(name)", target: .none,
+                values: zip(ours, bare).dropFirst().map { ($0 + checksum) / $1 },
+                beside: "\(Int(checksum / Double(tiles) * 1e6)) µs more, for a worker on another machine"),
         ]
     }
 }

@@ -125,11 +125,16 @@ struct WorkServer {
             defer { source.tracker.firstGeneration += 1 }
             let began = ContinuousClock.now
             let thread = try NamedThread(sourceName) { [source] in
-                server.play { ring, consumers in
-                    MemorySource(
-                        navShape: navShape, sigShape: FrameMemory.sigShape, pixelType: .u16, ring: ring,
-                        consumers: consumers, configuration: source
-                    ) { frame, bytes in pixels.copy(frame, to: bytes) }
+                do {
+                    try server.play { ring, consumers in
+                        MemorySource(
+                            navShape: navShape, sigShape: FrameMemory.sigShape, pixelType: .u16, ring: ring,
+                            consumers: consumers, configuration: source
+                        ) { frame, bytes in pixels.copy(frame, to: bytes) }
+                    }
+                } catch {
+                    Console.error("frames from memory: \(error)")
+                    Console.exit(1)
                 }
             }
             thread.join()
