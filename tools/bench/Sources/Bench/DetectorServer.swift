@@ -9,6 +9,9 @@ struct DetectorServer {
         let waits: Int
     }
 
+    /// libzmq's one thread may have much to send before an answer.
+    static let patience = Duration.seconds(60)
+
     let frames: Int
     let detector: Peer
     let peer: Peer
@@ -29,7 +32,7 @@ struct DetectorServer {
         (livePort, workPort) = (ports[1], ports[2])
         connection = try await .connect(to: "tcp://127.0.0.1:\(ports[0])", timeout: .seconds(5))
         for _ in 0..<500 {
-            if try await connection.status().detector.dataConnected { return }
+            if try await connection.status(deadline: Self.patience).detector.dataConnected { return }
             try await Task.sleep(for: .milliseconds(20))
         }
         throw BenchFailure("the server does not find its detector")
@@ -43,11 +46,11 @@ struct DetectorServer {
 
     /// Has one acquisition sent, and waits until it has been received.
     func receive() async throws -> Outcome {
-        let before = try await connection.status()
+        let before = try await connection.status(deadline: Self.patience)
         detector.demand()
         for _ in 0..<3000 {
             try await Task.sleep(for: .milliseconds(20))
-            let status = try await connection.status()
+            let status = try await connection.status(deadline: Self.patience)
             let last = status.previousAcquisition
             guard last.generation > before.previousAcquisition.generation, !last.endReason.isEmpty else { continue }
             guard last.accounting.placed == UInt64(frames), last.accounting.droppedByRingFull == 0 else {

@@ -20,7 +20,10 @@ enum SpoolBenchmark {
             let worker = try WorkerRole.start(at: "tcp://127.0.0.1:\(server.workPort)", pause: milliseconds)
             let without = try await idle.receive()
             let with = try await server.receive()
-            spooled = max(spooled, Int(try await server.connection.status().dispatch.spoolBytesUsed) >> 20)
+            spooled = max(
+                spooled,
+                Int(try await server.connection.status(deadline: DetectorServer.patience).dispatch.spoolBytesUsed) >> 20
+            )
             ratios.append(with.framesPerSecond / without.framesPerSecond)
             rates.append((with.framesPerSecond, without.framesPerSecond))
             waits.append(Double(with.waits))
@@ -36,7 +39,7 @@ enum SpoolBenchmark {
                     + "ring \(ring) MiB, \(spooled) MiB spooled, worker \(milliseconds) ms a frame"),
             Row(
                 name: "waits of the receiver for memory", target: .atMost(0), values: waits,
-                beside: "in a scan of \(frames.grouped) frames, \(frames * WorkServer.frameBytes >> 20) MiB"),
+                beside: "in a scan of \(frames.grouped) frames, \((frames * WorkServer.frameBytes) >> 20) MiB"),
         ]
     }
 }

@@ -22,7 +22,7 @@ enum SubscriberBenchmark {
         contest.add("without") { try await quiet.receive().framesPerSecond }
         contest.add("with") { try await besieged.receive().framesPerSecond }
         let results = try await contest.run(rounds: pairs)
-        let live = try await besieged.connection.status().live
+        let live = try await besieged.connection.status(deadline: DetectorServer.patience).live
         let grown = Double(try besieged.peer.peakMemory() - memoryBefore) / 1_048_576
         let system = systemMemory() - systemBefore
         subscribers.end()
@@ -47,6 +47,6 @@ enum SubscriberBenchmark {
         let text = (try? String(contentsOfFile: "/proc/net/sockstat", encoding: .utf8)) ?? ""
         let words = text.split(separator: "\n").first { $0.hasPrefix("TCP:") }?.split(separator: " ") ?? []
         guard let index = words.firstIndex(of: "mem"), index + 1 < words.count else { return 0 }
-        return (Int(words[index + 1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) >> 20
+        return ((Int(words[index + 1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE)))) >> 20
     }
 }

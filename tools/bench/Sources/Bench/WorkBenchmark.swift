@@ -23,7 +23,7 @@ enum WorkBenchmark {
         for (name, path) in [("tcp", nil), ("ipc", folder.path + "/work")] {
             var setting = setting
             if let path { setting.path = path }
-            rows += try await rows(name, setting, bareAt: path.map { "ipc://\($0)-bare" }, pairs: pairs)
+            rows += try await measure(name, setting, bareAt: path.map { "ipc://\($0)-bare" }, pairs: pairs)
         }
         return rows
     }
@@ -42,7 +42,7 @@ enum WorkBenchmark {
         return withExtendedLifetime(all) { (bench_now() - began) / Double(count) }
     }
 
-    private static func rows(
+    private static func measure(
         _ name: String, _ setting: WorkServer.Setting, bareAt bareEndpoint: String?, pairs: Int
     ) async throws -> [Row] {
         let tile = WorkServer.framesPerTile * WorkServer.frameBytes
