@@ -33,6 +33,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
             .product(name: "Logging", package: "swift-log"),
         ]
     ),
+    ("StemwireAdapter", ["MerlinProtocol", "StemwireClient", "StemwireSystem"]),
     (
         "StemwireWorker",
         [
@@ -44,8 +45,9 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
     (
         "StemwireViewer",
         [
-            "CLibpng", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwireProtocol", "StemwireSystem",
-            "StemwireUDF", protobuf, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
+            "CLibjpeg", "CLibpng", "MerlinProtocol", "StemwireClient", "StemwireKernels", "StemwireProtocol",
+            "StemwireSystem", "StemwireUDF", protobuf, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+            nio("NIOWebSocket"),
             .product(name: "Logging", package: "swift-log"),
         ]
     ),
@@ -63,6 +65,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
 let testsAlsoUse: [String: [Target.Dependency]] = [
     "StemwireAcquisition": ["MerlinSimulator"],
     "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireTestSupport", "StemwireUDF"],
+    "Stemwire": ["ZeroMQ"],
     "StemwireServer": ["MerlinSimulator", "StemwireClient", "StemwireTestSupport", "StemwireWorker"],
     "StemwireViewer": ["MerlinSimulator", "StemwireAcquisition", "StemwireServer"],
 ]
@@ -79,8 +82,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.29.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
+        .systemLibrary(name: "CLibjpeg", providers: [.apt(["libjpeg-dev"])]),
         .systemLibrary(name: "CLibpng", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CLibxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CLibzmq", providers: [.apt(["libzmq3-dev"])]),
@@ -93,9 +99,13 @@ let package = Package(
             name: "StemwireCommand",
             dependencies: [
                 "MerlinSimulator", "Stemwire", "StemwireAcquisition", "StemwireClient", "StemwireKernels",
-                "StemwireRelay", "StemwireServer", "StemwireSystem", "StemwireUDF", "StemwireViewer", "StemwireWorker",
+                "StemwireAdapter", "StemwireProtocol", "StemwireRelay", "StemwireServer", "StemwireSystem",
+                "StemwireUDF",
+                "StemwireViewer", "StemwireWorker", "ZeroMQ",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: settings),
     ]
         + rooms.map { room in

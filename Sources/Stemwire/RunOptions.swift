@@ -1,4 +1,5 @@
 import StemwireAcquisition
+import StemwireClient
 import StemwireUDF
 
 /// How UDFs are run over a source.
@@ -26,6 +27,8 @@ public struct RunOptions: Sendable {
     /// Of that, memory whose frames stay as long as there is room for new ones: what can be recomputed after a change of
     /// parameters. Costs speed, since the memory in the processor's cache is not used again at once.
     public var retainedBytes = 0
+    /// What proves to a server who asks; nil for a server that asks nobody.
+    public var token: AccessToken?
     /// The UDFs there are.
     public var registry = UDFRegistry.builtIn
 

@@ -21,6 +21,7 @@ struct Ctl: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The server's control socket.", valueName: "tcp://HOST:7400"))
     var connect = "tcp://127.0.0.1:7400"
+    @OptionGroup var token: TokenOption
     @Option(help: "Seconds to wait for the answer.") var timeout = 5.0
     @Flag(help: "Print one JSON object on standard output.") var json = false
     @Option(help: ArgumentHelp("arm: shape of the scan, slow axis first.", valueName: "Y X")) var navShape:
@@ -43,7 +44,9 @@ struct Ctl: AsyncParsableCommand {
     func run() async throws {
         try checkArguments()
         do {
-            let server = try await StemwireConnection.connect(to: connect, timeout: .seconds(min(timeout, 1)))
+            let server = try await StemwireConnection.connect(
+                to: connect, timeout: .seconds(min(timeout, 1)),
+                options: ConnectionOptions(clientName: "stemwire ctl", token: try token.read()))
             do {
                 try await perform(on: server)
                 await server.close()
@@ -52,8 +55,7 @@ struct Ctl: AsyncParsableCommand {
                 throw error
             }
         } catch let error as ConnectError {
-            if case .badEndpoint = error { throw CommandFailure.usage(error.description) }
-            throw CommandFailure.unreachable(error.description)
+            throw CommandFailure(error)
         } catch let error as ControlFailure {
             switch error.code {
             case .noReply, .timedOut: throw CommandFailure.timedOut(error.description)

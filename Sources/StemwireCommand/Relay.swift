@@ -3,6 +3,7 @@ import Logging
 import StemwireClient
 import StemwireRelay
 import StemwireSystem
+import StemwireWorker
 
 struct Relay: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,19 +18,23 @@ struct Relay: AsyncParsableCommand {
             "Control endpoint of the server, or of another relay: tcp://HOST:PORT, stemwire://HOST[:PORT] or HOST[:PORT]."
     )
     var connect: String
-    @Option(help: "Address to listen at. One that other machines reach needs --insecure.") var bind = "127.0.0.1"
+    @OptionGroup var token: TokenOption
+    @Option(help: "Address to listen at. One that other machines reach needs keys (`stemwire keygen`) or --insecure.")
+    var bind = "127.0.0.1"
     @Option(help: "Port of the control socket; 0 takes a free one.") var controlPort = 7400
     @Option(help: "Port of the live socket; 0 takes a free one.") var livePort = 7401
     @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
     var insecure = false
+    @OptionGroup var trust: TrustOptions
     @Option(help: "Memory for messages that viewers have not taken yet, MiB.") var queue = 256
-    @Option(help: "trace, debug, info, notice, warning, error.") var logLevel = "notice"
+    @OptionGroup var log: LogOptions
+    @OptionGroup var settings: SettingsOptions
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
 
     func run() async throws {
-        let logger = try makeLogger(level: logLevel)
+        let logger = log.logger()
         // Each viewer is a descriptor.
-        Machine.raiseDescriptorLimit()
+        Machine.raiseDescriptorLimit(to: 65536)
         let upstream: ServerEndpoint
         do throws(ConnectError) {
             upstream = try ServerEndpoint(connect)
@@ -40,6 +45,8 @@ struct Relay: AsyncParsableCommand {
         configuration.bindHost = bind
         (configuration.controlPort, configuration.livePort) = (controlPort, livePort)
         configuration.allowsInsecure = insecure
+        configuration.token = try token.read()
+        configuration.trust = trust.configuration(bind: bind, isInsecure: insecure)
         guard (1...1 << 20).contains(queue) else {
             throw CommandFailure.usage("--queue: \(queue) MiB; 1 to \(1 << 20) are possible")
         }

@@ -33,6 +33,7 @@ struct Run: AsyncParsableCommand {
     var threads: Int?
     @Option(help: ArgumentHelp("Folder for the results; made if it is not there.", valueName: "DIR")) var output:
         String?
+    @OptionGroup var token: TokenOption
     @OptionGroup var corrections: CorrectionOptions
     @Flag(help: "Write a PNG beside each result that is a picture.") var png = false
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
@@ -95,6 +96,7 @@ struct Run: AsyncParsableCommand {
         guard (1...256).contains(threads ?? 1) else { throw CommandFailure.usage("--threads: 1 to 256 are possible") }
         options.threads = threads ?? Self.usualThreads(locator)
         options.corrections = try corrections.read()
+        if case .server = locator { options.token = try token.read() }
         return options
     }
 

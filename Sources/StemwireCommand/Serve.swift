@@ -3,10 +3,13 @@ import Foundation
 import Logging
 import MerlinSimulator
 import Stemwire
+import StemwireClient
 import StemwireServer
 import StemwireSystem
 import StemwireUDF
 import StemwireViewer
+import StemwireWorker
+import ZeroMQ
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,17 +21,17 @@ struct Serve: AsyncParsableCommand {
 
     @Option(help: "merlin://HOST[:CONTROL,DATA], synthetic, or a recording (FILE.hdr, FILE.mib).")
     var source: String
-    @Option(help: "Address to listen at. One that other machines reach needs --insecure.") var bind = "127.0.0.1"
+    @Option(help: "Address to listen at. One that other machines reach needs keys (`stemwire keygen`) or --insecure.")
+    var bind = "127.0.0.1"
     @Option(help: "Port of the control socket; 0 takes a free one.") var controlPort = 7400
     @Option(help: "Port of the live socket; 0 takes a free one.") var livePort = 7401
     @Option(help: "Port of the work socket; 0 takes a free one.") var workPort = 7402
-    @Option(help: ArgumentHelp("Path of a work socket for workers on this machine, too.", valueName: "PATH"))
-    var workIpc: String?
     @Option(help: "Port of the viewer's page; 0 takes a free one. Default: 7480, or no page where that is taken.")
     var httpPort: Int?
     @Flag(help: "Serve no viewer page.") var noViewer = false
     @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
     var insecure = false
+    @OptionGroup var trust: TrustOptions
     @Option(help: NavShapeArgument.help) var navShape: NavShapeArgument?
     @Option(
         help: ArgumentHelp(
@@ -55,27 +58,30 @@ struct Serve: AsyncParsableCommand {
     var whenFull = "wait"
     @Option(help: "Name of the detector in topics.") var name = "merlin"
     @Option(help: "Result updates a second.") var updates = 20.0
+    @Option(help: "Seconds that stopping may take: what was received is worked off in them.") var stopTimeout = 30.0
     @Flag(help: "Leave out the checksums of tiles and results.") var noChecksums = false
-    @Option(help: "trace, debug, info, notice, warning, error.") var logLevel = "notice"
+    @OptionGroup var log: LogOptions
+    @OptionGroup var settings: SettingsOptions
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
 
     func run() async throws {
-        let logger = try makeLogger(level: logLevel)
+        let logger = log.logger()
+        Machine.raiseDescriptorLimit(to: 65536)
         var configuration = try serverConfiguration()
-        // Each viewer is a descriptor.
-        Machine.raiseDescriptorLimit()
+        let pageToken = try enrolPage(&configuration)
         let simulator = try startSimulator(&configuration)
-        defer { simulator?.stop() }
         let server: AcquisitionServer
         let endpoints: AcquisitionServer.Endpoints
         do throws(ServerError) {
             server = try AcquisitionServer(configuration, logger: logger)
             endpoints = try await server.start()
         } catch {
+            simulator?.stop()
             if case .badSetting = error { throw CommandFailure.usage(error.description) }
             throw CommandFailure.failure(error.description)
         }
-        let viewer = try await startViewer(controlPort: endpoints.controlPort, logger: logger, orStop: server)
+        let viewer = try await startViewer(
+            controlPort: endpoints.controlPort, token: pageToken, logger: logger, orStop: server)
         if insecure { logger.warning("insecure: whoever reaches \(bind) can read everything and control the detector") }
         if json {
             var line: [String: Any] = [
@@ -83,30 +89,67 @@ struct Serve: AsyncParsableCommand {
                 "work_port": endpoints.workPort, "source": source,
             ]
             line["http_port"] = viewer?.port
-            line["work_ipc"] = workIpc
             Terminal.json(line)
         } else {
             Terminal.print(
                 "Serving \(source): control tcp://\(bind):\(endpoints.controlPort), live \(endpoints.livePort), work \(endpoints.workPort)"
             )
-            if let viewer { Terminal.print("See it at http://\(bind):\(viewer.port)") }
+            if let viewer { Terminal.print("See it at http://\(pageHost(pageToken)):\(viewer.port)") }
             Terminal.print("Watch it with: stemwire watch --connect tcp://\(bind):\(endpoints.controlPort)")
         }
-        let signal = try await Interruption.wait()
-        await viewer?.server.stop()
-        await server.stop()
+        let notifier = ServiceNotifier()
+        var services = RunningServices(stopWithin: .seconds(stopTimeout), logger: logger)
+        if let simulator { services.add("simulator") { simulator.stop() } }
+        services.add("server") { await server.stop() }
+        if let viewer { services.add("viewer") { await viewer.server.stop() } }
+        let watchdog = Watchdog(notifier) { server.liveness().isGood }
+        notifier.ready("serving \(source) on port \(endpoints.controlPort)")
+        let signal = try await services.run { notifier.stopping() }
+        watchdog.end()
         if signal == .interrupt { throw ExitCode(130) }
     }
 
+    /// What an operator's tools ask for by HTTP.
+    private static func texts(_ server: AcquisitionServer) -> [String: @Sendable () -> OperatorText] {
+        func health(_ ask: @escaping @Sendable () -> ServerHealth) -> @Sendable () -> OperatorText {
+            {
+                let health = ask()
+                return OperatorText(health.text, isGood: health.isGood)
+            }
+        }
+        return [
+            "metrics": { OperatorText(server.metrics(), mediaType: "text/plain; version=0.0.4; charset=utf-8") },
+            "healthz": health { server.liveness() },
+            "readyz": health { server.readiness() },
+        ]
+    }
+
+    /// The page asks nobody who it is for: where the server does, only this machine sees it.
+    private func pageHost(_ token: AccessToken?) -> String { token == nil ? bind : "127.0.0.1" }
+
+    /// Where peers need keys, the page of this process has one too, for as long as it runs.
+    private func enrolPage(_ configuration: inout ServerConfiguration) throws -> AccessToken? {
+        guard !noViewer, let keys = configuration.trust.keys else { return nil }
+        do {
+            let pair = try CurveKeyPair.generate()
+            configuration.trust.ownPeers = [AllowList.Entry(name: "page", role: .controller, key: pair.publicKey)]
+            return AccessToken(serverKey: try keys.serverKeys().publicKey, keys: pair)
+        } catch {
+            throw CommandFailure.failure("\(error)")
+        }
+    }
+
     private func startViewer(
-        controlPort: Int, logger: Logger, orStop server: AcquisitionServer
+        controlPort: Int, token: AccessToken?, logger: Logger, orStop server: AcquisitionServer
     ) async throws -> (server: ViewerServer, port: Int)? {
         guard !noViewer else { return nil }
         // The server is reached where it listens; at a wildcard address on this machine.
         let host = ["0.0.0.0", "::", "*"].contains(bind) ? "127.0.0.1" : bind
         var settings = ViewerConfiguration(
             serverEndpoint: "tcp://\(host.contains(":") ? "[\(host)]" : host):\(controlPort)")
-        (settings.bindHost, settings.port, settings.allowsInsecure) = (bind, httpPort ?? 7480, insecure)
+        (settings.bindHost, settings.port, settings.allowsInsecure) = (pageHost(token), httpPort ?? 7480, insecure)
+        settings.token = token
+        settings.texts = Self.texts(server)
         do throws(ViewerError) {
             let viewer = try ViewerServer(settings, logger: logger)
             return (viewer, try await viewer.start())
@@ -127,8 +170,8 @@ struct Serve: AsyncParsableCommand {
         configuration.sourceName = name
         configuration.bindHost = bind
         (configuration.controlPort, configuration.livePort, configuration.workPort) = (controlPort, livePort, workPort)
-        configuration.workPath = workIpc
         configuration.allowsInsecure = insecure
+        configuration.trust = trust.configuration(bind: bind, isInsecure: insecure)
         configuration.navShape = navShape?.lengths
         configuration.threads = threads
         configuration.corrections = try corrections.read()
@@ -141,6 +184,9 @@ struct Serve: AsyncParsableCommand {
             throw CommandFailure.usage("--idle-limit: \(idleLimit) s; above 0, at most a day")
         }
         configuration.idleLimit = .seconds(idleLimit)
+        guard stopTimeout > 0, stopTimeout <= 3600 else {
+            throw CommandFailure.usage("--stop-timeout: \(stopTimeout) s; above 0, at most an hour")
+        }
         switch whenFull {
         case "wait": configuration.whenRingIsFull = .wait
         case "drop": configuration.whenRingIsFull = .dropCounted
@@ -218,14 +264,4 @@ func udfRequest(_ text: String) throws -> UDFRequest {
     } catch {
         throw CommandFailure.usage("--udf: \(error)")
     }
-}
-
-/// A logger that writes to standard error.
-func makeLogger(level: String) throws -> Logger {
-    guard let level = Logger.Level(rawValue: level) else {
-        throw CommandFailure.usage("--log-level: \"\(level)\" is none of trace, debug, info, notice, warning, error")
-    }
-    var logger = Logger(label: "stemwire") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = level
-    return logger
 }

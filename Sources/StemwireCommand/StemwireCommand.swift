@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Logging
 import StemwireKernels
 
@@ -16,7 +17,10 @@ struct StemwireCommand: AsyncParsableCommand {
             3 peer unreachable, 4 timed out, 64 usage, 130 interrupted.
             """,
         version: "0.1.0",
-        subcommands: [Sim.self, Serve.self, Relay.self, Worker.self, Run.self, Watch.self, View.self, Ctl.self])
+        subcommands: [
+            Sim.self, Serve.self, Relay.self, Adapt.self, Worker.self, Run.self, Watch.self, View.self, Ctl.self,
+            Keygen.self, Enrol.self, Revoke.self, Doctor.self,
+        ])
 
     static func main() async {
         do {
@@ -25,7 +29,12 @@ struct StemwireCommand: AsyncParsableCommand {
             } catch {
                 throw CommandFailure.usage(error.description)
             }
-            var command = try parseAsRoot(NavShapeArgument.joined(Array(CommandLine.arguments.dropFirst())))
+            let settings = try Settings(
+                NavShapeArgument.joined(Array(CommandLine.arguments.dropFirst())),
+                environment: ProcessInfo.processInfo.environment)
+            // All of it goes through the parser, so that a wrong value is told wherever it stands.
+            var command = try parseAsRoot(settings.arguments)
+            if settings.printsConfiguration { return settings.show() }
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import StemwireViewer
+import StemwireWorker
 
 struct View: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -9,6 +10,7 @@ struct View: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The server's control socket.", valueName: "tcp://HOST:7400"))
     var connect = "tcp://127.0.0.1:7400"
+    @OptionGroup var token: TokenOption
     @Option(help: "Address to listen at. One that other machines reach needs --insecure.") var bind = "127.0.0.1"
     @Option(help: "Port of the page; 0 takes a free one.") var httpPort = 7480
     @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
@@ -16,13 +18,15 @@ struct View: AsyncParsableCommand {
     @Flag(help: "Pages may look, and neither command the detector nor start virtual detectors.") var look = false
     @Option(help: ArgumentHelp("Another site whose pages may connect; may be repeated.", valueName: "https://HOST"))
     var origin: [String] = []
-    @Option(help: "trace, debug, info, notice, warning, error.") var logLevel = "notice"
+    @OptionGroup var log: LogOptions
+    @OptionGroup var settings: SettingsOptions
     @Flag(help: "Print one JSON object a line on standard output.") var json = false
 
     func run() async throws {
-        let logger = try makeLogger(level: logLevel)
+        let logger = log.logger()
         var settings = ViewerConfiguration(serverEndpoint: connect)
         (settings.bindHost, settings.port, settings.allowsInsecure) = (bind, httpPort, insecure)
+        settings.token = try token.read()
         settings.role = look ? .look : .operate
         settings.allowedOrigins = origin
         let viewer: ViewerServer

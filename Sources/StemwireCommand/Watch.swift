@@ -15,6 +15,7 @@ struct Watch: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The server's control socket.", valueName: "tcp://HOST:7400"))
     var connect = "tcp://127.0.0.1:7400"
+    @OptionGroup var token: TokenOption
     @Option(help: "Only this run's results.") var run: String?
     @Flag(help: "End with the acquisition that is running, or the next one.") var untilEnd = false
     @Flag(help: "Print one JSON object a line on standard output instead.") var json = false
@@ -22,12 +23,12 @@ struct Watch: AsyncParsableCommand {
     func run() async throws {
         do {
             let endpoint = connect
-            let server = try await StemwireConnection.connect(to: endpoint, clientName: "stemwire watch")
+            let server = try await StemwireConnection.connect(
+                to: endpoint, options: ConnectionOptions(clientName: "stemwire watch", token: try token.read()))
             try await Interruption.cancelling { try await follow(server) }
             await server.close()
         } catch let error as ConnectError {
-            if case .badEndpoint = error { throw CommandFailure.usage(error.description) }
-            throw CommandFailure.unreachable(error.description)
+            throw CommandFailure(error)
         } catch let error as SubscriptionError {
             throw CommandFailure.unreachable(error.description)
         } catch is CancellationError {

@@ -11,6 +11,7 @@ struct Worker: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: WorkerOptions
+    @OptionGroup var settings: SettingsOptions
 
     func run() async throws {
         let program: WorkerProgram

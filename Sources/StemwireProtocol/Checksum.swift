@@ -14,4 +14,11 @@ public enum Checksum {
         }
         return hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
+
+    /// CRC-32 as of zlib and PNG, for short texts: every language has it.
+    public static func crc32(_ bytes: some Sequence<UInt8>) -> UInt32 {
+        ~bytes.reduce(~0) { value, byte in
+            (0..<8).reduce(value ^ UInt32(byte)) { value, _ in value >> 1 ^ (value & 1 == 1 ? 0xEDB8_8320 : 0) }
+        }
+    }
 }

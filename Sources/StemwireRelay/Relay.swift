@@ -28,6 +28,8 @@ public final class Relay: Sendable {
         let reactor: Reactor
         let service: RelayService
         let control: ControlService
+        let trust: Reactor
+        let gatekeeper: Gatekeeper?
     }
 
     /// - Throws: ``RelayError`` for settings that cannot be.
@@ -46,19 +48,32 @@ public final class Relay: Sendable {
     public func start() async throws(RelayError) -> Endpoints {
         let context: Context
         let reactor: Reactor
+        let trust: Reactor
         do throws(ZMQError) {
             try ZMQLibrary.requireSupported()
             context = try Context()
             reactor = try Reactor("relay")
+            trust = try Reactor("trust")
         } catch {
             throw .cannotStart(error.description)
         }
         do {
             let session = Locked<[UInt8]>([])
+            try IPCDirectory.prepare(configuration.trust.ipcDirectory)
+            let gatekeeper = try Gatekeeper(configuration.trust, on: trust, in: context, logger: logger)
+            let guards = ["control", "live"].map {
+                SocketGuard($0, gatekeeper: gatekeeper, configuration: configuration.trust)
+            }
             let service = try RelayService(
-                configuration, on: reactor, in: context, session: session, logger: logger)
-            let control = try ControlService(on: reactor, in: context, session: { session.value }, handler: service)
-            parts.withLock { $0 = Parts(context: context, reactor: reactor, service: service, control: control) }
+                configuration, on: reactor, in: context, access: guards, session: session, logger: logger)
+            let control = try ControlService(
+                on: reactor, in: context, access: guards[0], session: { session.value }, handler: service)
+            parts.withLock {
+                $0 = Parts(
+                    context: context, reactor: reactor, service: service, control: control, trust: trust,
+                    gatekeeper: gatekeeper)
+            }
+            try await gatekeeper?.start()
             let livePort = try Self.port(of: await service.open(at: configuration.endpoint(configuration.livePort)))
             let controlPort = try Self.port(
                 of: await control.start(at: configuration.endpoint(configuration.controlPort)))
@@ -69,6 +84,7 @@ public final class Relay: Sendable {
         } catch {
             await stop()
             reactor.stop()
+            trust.stop()
             throw error as? RelayError ?? .cannotStart("\(error)")
         }
     }
@@ -78,7 +94,9 @@ public final class Relay: Sendable {
         guard let parts = parts.withLock({ $0.take() }) else { return }
         await parts.control.stop()
         await parts.service.stop()
+        await parts.gatekeeper?.stop()
         parts.reactor.stop()
+        parts.trust.stop()
         parts.context.shutdown()
     }
 

@@ -1,4 +1,5 @@
 import StemwireClient
+import StemwireServer
 
 /// What a relay is started with.
 public struct RelayConfiguration: Sendable {
@@ -11,6 +12,10 @@ public struct RelayConfiguration: Sendable {
     public var livePort = 7401
     /// Allows an address other than loopback, without encryption or a list of who may come in.
     public var allowsInsecure = false
+    /// Who may come in, and how many.
+    public var trust = TrustConfiguration()
+    /// What the relay shows the server; its role bounds what viewers can do through the relay.
+    public var token: AccessToken?
     /// Bytes that wait for all viewers together; what goes beyond is left out, and the jump in the numbers shows it.
     public var queueBytes = 256 << 20
     /// How long the server may be silent before the relay says that it is not connected.
@@ -25,11 +30,8 @@ public struct RelayConfiguration: Sendable {
         for (name, port) in [("control port", controlPort), ("live port", livePort)] where !(0...65535).contains(port) {
             throw .badSetting(name, "\(port) is not a port number (0 to 65535)")
         }
-        guard allowsInsecure || ["127.0.0.1", "localhost", "::1"].contains(bindHost) else {
-            throw .badSetting(
-                "bind",
-                "\(bindHost) can be reached from other machines, and nothing would be encrypted or checked; "
-                    + "allow that explicitly with --insecure, in a network that you trust")
+        if let problem = trust.problem(bindHost: bindHost, allowsInsecure: allowsInsecure) {
+            throw .badSetting(problem.setting, problem.why)
         }
         guard queueBytes >= 1 << 20 else {
             throw .badSetting("queue", "\(queueBytes) bytes are too few for frames; 1 MiB is the least")

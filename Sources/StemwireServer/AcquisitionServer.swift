@@ -36,6 +36,8 @@ public final class AcquisitionServer: Sendable {
         var live: LivePublisher?
         var work: WorkService?
         var control: ControlService?
+        var gatekeeper: Gatekeeper?
+        var operation: (status: StatusReport, table: RunTable, turns: TurnWatch)?
     }
 
     /// - Throws: `ServerError` for settings that cannot be.
@@ -44,6 +46,9 @@ public final class AcquisitionServer: Sendable {
         self.configuration = configuration
         self.logger = logger
     }
+
+    /// What tells how the server does; nil when it is not running.
+    var operation: (status: StatusReport, table: RunTable, turns: TurnWatch)? { parts.withLock { $0?.operation } }
 
     /// What feeds the ring; nil when the server is not running.
     var receiver: MerlinReceiver? { parts.withLock { $0?.link?.receiver } }
@@ -96,15 +101,25 @@ public final class AcquisitionServer: Sendable {
         let detector = try DetectorControl(configuration)
         parts.detector = detector
 
-        for name in ["control", "live", "work"] { parts.reactors.append(try Reactor(name)) }
+        for name in ["control", "live", "work", "trust"] { parts.reactors.append(try Reactor(name)) }
+        try IPCDirectory.prepare(configuration.trust.ipcDirectory)
+        let gatekeeper = try Gatekeeper(
+            configuration.trust, on: parts.reactors[3], in: parts.context, logger: logger)
+        parts.gatekeeper = gatekeeper
+        try await gatekeeper?.start()
+        let guards = ["control", "live", "work"].map {
+            SocketGuard($0, gatekeeper: gatekeeper, configuration: configuration.trust)
+        }
         let status = StatusReport(
             configuration: configuration, ring: ring, receiver: receiver, table: table, pins: pins)
+        parts.operation = (status, table, TurnWatch(parts.reactors))
         let live = try LivePublisher(
-            on: parts.reactors[1], in: parts.context, ring: ring, queue: liveQueue, wakeUp: liveWake, pins: pins,
+            on: parts.reactors[1], in: parts.context, access: guards[1], ring: ring, queue: liveQueue, wakeUp: liveWake,
+            pins: pins,
             table: table, session: session, configuration: configuration, status: { status.wire() })
         parts.live = live
         let work = try WorkService(
-            on: parts.reactors[2], in: parts.context, pins: TilePins(of: ring, limit: share),
+            on: parts.reactors[2], in: parts.context, access: guards[2], pins: TilePins(of: ring, limit: share),
             sendsChecksums: configuration.sendsChecksums,
             parts: WorkService.Parts(
                 ring: ring, frames: frames, queue: workQueue, wakeUp: workWake, table: table, session: session),
@@ -124,7 +139,7 @@ public final class AcquisitionServer: Sendable {
             configuration: configuration, session: session, table: table, receiver: receiver, detector: detector,
             scan: scan, status: status, livePort: livePort, workPort: workPort)
         let control = try ControlService(
-            on: parts.reactors[0], in: parts.context, session: { session }, handler: operations)
+            on: parts.reactors[0], in: parts.context, access: guards[0], session: { session }, handler: operations)
         parts.control = control
         let controlPort = try port(of: await control.start(at: endpoint(configuration.controlPort)))
         operations.controlPort.store(controlPort, ordering: .releasing)
@@ -139,7 +154,8 @@ public final class AcquisitionServer: Sendable {
         }
         parts.link = link
         status.attach(
-            link: link, live: live.counters, work: work.counters, dispatch: work.report, control: control.counters)
+            link: link, live: live.counters, work: work.counters, dispatch: work.report, control: control.counters,
+            guards: guards, gatekeeper: gatekeeper)
         logger.info(
             "serving", metadata: ["control": "\(controlPort)", "live": "\(livePort)", "work": "\(workPort)"])
         return Endpoints(controlPort: controlPort, livePort: livePort, workPort: workPort)
@@ -185,6 +201,7 @@ public final class AcquisitionServer: Sendable {
         await parts.control?.stop()
         await parts.work?.stop()
         await parts.live?.stop()
+        await parts.gatekeeper?.stop()
         await blocking {
             for reactor in parts.reactors { reactor.stop() }
             parts.context.shutdown()

@@ -17,11 +17,10 @@ public struct ServerConfiguration: Sendable {
     public var controlPort = 7400
     public var livePort = 7401
     public var workPort = 7402
-    /// A path at which the work socket listens too (`ipc://`), for workers on this machine; nil for none. Who may write to
-    /// the file may connect.
-    public var workPath: String?
     /// Allows an address other than loopback, without encryption or a list of who may come in.
     public var allowsInsecure = false
+    /// Who may come in, and how many.
+    public var trust = TrustConfiguration()
 
     /// Bytes of frames kept in memory.
     public var ringBytes = 256 << 20
@@ -76,12 +75,8 @@ extension ServerConfiguration {
         where !(0...65535).contains(port) {
             throw .badSetting(name, "\(port) is not a port number (0 to 65535)")
         }
-        if let workPath { try WorkPath.check(workPath) }
-        guard allowsInsecure || ["127.0.0.1", "localhost", "::1"].contains(bindHost) else {
-            throw .badSetting(
-                "bind",
-                "\(bindHost) can be reached from other machines, and nothing would be encrypted or checked; "
-                    + "allow that explicitly with --insecure, in a network that you trust")
+        if let problem = trust.problem(bindHost: bindHost, allowsInsecure: allowsInsecure) {
+            throw .badSetting(problem.setting, problem.why)
         }
         guard ringBytes >= 8 << 20 else {
             throw .badSetting("ring", "\(ringBytes >> 20) MiB is too little for frames; 8 MiB is the least")

@@ -1,4 +1,5 @@
 import CStemwireSystem
+import Glibc
 
 /// The process's memory.
 public enum ProcessMemory {
@@ -9,5 +10,12 @@ public enum ProcessMemory {
     /// Holds for the whole process, with glibc only.
     public static func keepFreed(upTo bytes: Int) {
         stemwire_keep_freed_memory(max(0, bytes))
+    }
+
+    /// Bytes of the process that are in memory now; 0 when the system does not tell.
+    public static var residentBytes: Int {
+        guard let text = try? PrivateFile.read("/proc/self/statm", isSecret: false) else { return 0 }
+        let fields = text.split(separator: " ")
+        return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
     }
 }

@@ -15,10 +15,10 @@ struct MergedUDF: Sendable {
     private var epochs: ParameterEpochs
     private(set) var version: UInt64 = 0
     private var declarations: [BufferDeclaration]
-    /// In the order of `declarations`; of buffers of other kinds than nav only as long as there is no tree.
+    /// In the order of `declarations`; of buffers of other kinds than nav only as long as there is no reduction.
     private var arrays: [ResultArray]
     private var hasArrays = false
-    private var tree: PairwiseTree<[ResultArray]>?
+    private var reduction: FixedReduction<[ResultArray]>?
     /// Partitions that are in it, where only whole ones may be merged.
     private var partitions: PositionSet
     /// The highest position in it.
@@ -35,14 +35,18 @@ struct MergedUDF: Sendable {
         epochs = ParameterEpochs(generation)
         declarations = planned.mergedDeclarations
         arrays = declarations.map { $0.emptyArray(meta) }
-        tree = Self.makeTree(planned, declarations)
+        reduction = Self.makeReduction(planned, declarations)
     }
 
-    private static func makeTree(
+    private static func makeReduction(
         _ planned: PlannedUDF, _ declarations: [BufferDeclaration]
-    ) -> PairwiseTree<[ResultArray]>? {
-        planned.order == .fixedTree && declarations.contains(where: { $0.kind != .nav })
-            ? PairwiseTree(leafCount: planned.meta.partitionCount) : nil
+    ) -> FixedReduction<[ResultArray]>? {
+        guard declarations.contains(where: { $0.kind != .nav }) else { return nil }
+        return switch planned.order {
+        case .fixedTree: .tree(PairwiseTree(leafCount: planned.meta.partitionCount))
+        case .sequence: .sequence(RisingFold())
+        case .automatic, .any, .partition: nil
+        }
     }
 
     /// Whether something is added up over positions, which one can therefore not be replaced in.
@@ -88,7 +92,7 @@ struct MergedUDF: Sendable {
         partitions = PositionSet(size: meta.partitionCount)
         (hasArrays, newest) = (false, -1)
         (planned, declarations) = (next, layout)
-        tree = Self.makeTree(next, layout)
+        reduction = Self.makeReduction(next, layout)
         version += 1
     }
 
@@ -147,14 +151,14 @@ struct MergedUDF: Sendable {
     mutating func merge(_ part: PartitionResult.Part, partition: Int) throws(UDFError) {
         let last = part.rows.upperBound - 1
         for run in part.positions { take(run, of: part) }
-        if var tree = tree.take() {
-            defer { self.tree = tree }
+        if var reduction = reduction.take() {
+            defer { self.reduction = reduction }
             // The rows of nav buffers have gone to their places.
             let reduced = declarations.indices.map { index in
                 declarations[index].kind == .nav
                     ? ResultArray(zeros: declarations[index].dtype, shape: [0]) : part.buffers[index]
             }
-            try tree.insert(reduced, at: partition) { destination, source throws(UDFError) in
+            try reduction.insert(reduced, at: partition) { destination, source throws(UDFError) in
                 // Leaves are ordered by position, so the right one is the newer.
                 try planned.combine(&destination, source, sourceIsNewer: true, partition)
             }
@@ -218,9 +222,10 @@ struct MergedUDF: Sendable {
         return older
     }
 
-    private func merged() throws(UDFError) -> [ResultArray] {
-        guard let tree else { return arrays }
-        let root = try tree.root { destination, source throws(UDFError) in
+    private mutating func merged() throws(UDFError) -> [ResultArray] {
+        guard var reduction = reduction.take() else { return arrays }
+        defer { self.reduction = reduction }
+        let root = try reduction.root { destination, source throws(UDFError) in
             try planned.combine(&destination, source, sourceIsNewer: true, nil)
         }
         guard let root else { return arrays }

@@ -206,7 +206,7 @@ public struct PlannedUDF: Sendable {
     }
 
     /// Whether frames must be kept until they can be handed on in fixed tiles.
-    var needsWindow: Bool { order == .fixedTree || granularity == .partition }
+    var needsWindow: Bool { order == .fixedTree || order == .sequence || granularity == .partition }
 
     init(
         _ request: UDFRequest, index: Int, _ registry: UDFRegistry, _ frames: PlannedFrames

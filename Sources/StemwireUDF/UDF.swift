@@ -125,6 +125,9 @@ public enum MergeOrder: String, Sendable, Hashable, CaseIterable {
     /// Frames in rising order in tiles of fixed borders, partitions as a whole, merged pairwise in a tree by partition
     /// index that depends on the number of partitions alone: for floating-point sums.
     case fixedTree
+    /// As `.fixedTree`, but each partition is merged into what all earlier ones have become, as LiberTEM does: for merges
+    /// whose right side must be a single partition.
+    case sequence
 }
 
 extension UDF {

@@ -1,3 +1,5 @@
+import StemwireClient
+
 /// What the viewer is for, and for whom.
 public struct ViewerConfiguration: Sendable {
     /// What pages may do.
@@ -10,6 +12,8 @@ public struct ViewerConfiguration: Sendable {
 
     /// The control endpoint of the acquisition server, such as `tcp://127.0.0.1:7400`.
     public var serverEndpoint: String
+    /// What the viewer shows the server; nil for a server that asks nobody.
+    public var token: AccessToken?
     /// The address to listen at.
     public var bindHost = "127.0.0.1"
     /// The port to listen on; 0 takes a free one.
@@ -19,10 +23,24 @@ public struct ViewerConfiguration: Sendable {
     public var role = Role.operate
     /// Origins beside the viewer's own whose pages may connect and show it in a frame, such as `https://hub.example.org`.
     public var allowedOrigins: [String] = []
+    /// Further addresses, such as `metrics`, for `/metrics`: each is asked anew for each request.
+    public var texts: [String: @Sendable () -> OperatorText] = [:]
     /// Pages at a time, at most.
     public var maximumPages = 64
 
     public init(serverEndpoint: String) { self.serverEndpoint = serverEndpoint }
+}
+
+/// A text for an operator's tools.
+public struct OperatorText: Sendable {
+    public var mediaType: String
+    public var text: String
+    /// False: told by the status 503.
+    public var isGood: Bool
+
+    public init(_ text: String, mediaType: String = "text/plain; charset=utf-8", isGood: Bool = true) {
+        (self.text, self.mediaType, self.isGood) = (text, mediaType, isGood)
+    }
 }
 
 /// Why the viewer cannot start.

@@ -53,12 +53,13 @@ public final class ViewerServer: Sendable {
     public func start() async throws(ViewerError) -> Int {
         guard wasStarted.withLock({ was in !swap(&was, true) }) else { throw .alreadyStarted }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let feed = Feed(endpoint: configuration.serverEndpoint, logger: logger)
+        let feed = Feed(endpoint: configuration.serverEndpoint, token: configuration.token, logger: logger)
         let connections = Connections(
             feed: feed,
             rules: AccessRules(
                 acceptsAnyHost: !AccessRules.isLoopback(configuration.bindHost), origins: configuration.allowedOrigins),
-            mayControl: configuration.role == .operate, maximumPages: configuration.maximumPages, logger: logger)
+            mayControl: configuration.role == .operate, maximumPages: configuration.maximumPages,
+            texts: configuration.texts, logger: logger)
         do {
             let listener = try await connections.listen(
                 host: configuration.bindHost, port: configuration.port, group: group)

@@ -1,4 +1,5 @@
 import Glibc
+import StemwireClient
 import StemwireProtocol
 import StemwireSystem
 
@@ -21,6 +22,8 @@ public struct WorkerConfiguration: Sendable {
     /// A file that is touched with each sign of life from the server, and once a second while there is none; nil for none.
     /// When it grows old, this process hangs, or the server has fallen silent and nobody has noticed.
     public var aliveFile: String?
+    /// What proves who the worker is, with the role worker; nil for a server that asks nobody.
+    public var token: AccessToken?
 
     /// - Parameter endpoint: The server's work socket.
     public init(endpoint: String) {

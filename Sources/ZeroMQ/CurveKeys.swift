@@ -33,6 +33,14 @@ public struct CurveSecretKey: Sendable, Hashable, CustomStringConvertible, Custo
         bytes = try CurveKeyPair.decode(z85, "secret key")
     }
 
+    /// Takes 32 bytes.
+    public init(bytes: [UInt8]) throws(ZMQError) {
+        guard bytes.count == 32 else {
+            throw ZMQError(.malformedKey, "read secret key", subject: "of \(bytes.count) bytes")
+        }
+        self.bytes = bytes
+    }
+
     /// 40 characters.
     public var z85: String { Z85.encode(bytes) ?? "" }
 

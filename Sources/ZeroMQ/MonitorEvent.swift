@@ -13,13 +13,14 @@ public enum MonitorEvent: Sendable, Hashable, CustomStringConvertible {
     case listening(endpoint: String)
     /// The endpoint comes without its transport, as `127.0.0.1:7400`.
     case bindFailed(endpoint: String, ZMQError)
-    case accepted(endpoint: String)
+    /// A peer has connected; the handshake follows.
+    case accepted(endpoint: String, descriptor: Int32)
     case acceptFailed(endpoint: String, ZMQError)
     /// The socket closed a connection or a listening endpoint of its own.
     case closed(endpoint: String)
     case closeFailed(endpoint: String, ZMQError)
-    /// A connection that stood is gone.
-    case disconnected(endpoint: String)
+    /// A connection that stood is gone. Its descriptor is closed, and may be another connection's by now.
+    case disconnected(endpoint: String, descriptor: Int32)
     /// The peer speaks the same language and, with CURVE, is whom it should be: messages flow from now on.
     case handshakeSucceeded(endpoint: String)
     case handshakeFailed(endpoint: String, HandshakeFailure)
@@ -57,9 +58,9 @@ public enum MonitorEvent: Sendable, Hashable, CustomStringConvertible {
         case .connectRetried(let endpoint, let pause): "no connection to \(endpoint), again in \(pause)"
         case .listening(let endpoint): "listening at \(endpoint)"
         case .bindFailed(_, let error), .acceptFailed(_, let error), .closeFailed(_, let error): "\(error)"
-        case .accepted(let endpoint): "accepted at \(endpoint)"
+        case .accepted(let endpoint, _): "accepted at \(endpoint)"
         case .closed(let endpoint): "closed \(endpoint)"
-        case .disconnected(let endpoint): "disconnected \(endpoint)"
+        case .disconnected(let endpoint, _): "disconnected \(endpoint)"
         case .handshakeSucceeded(let endpoint): "handshake done \(endpoint)"
         case .handshakeFailed(let endpoint, let failure): "handshake failed \(endpoint): \(failure)"
         case .stopped: "monitor stopped"
@@ -80,11 +81,11 @@ public enum MonitorEvent: Sendable, Hashable, CustomStringConvertible {
         case ZMQ_EVENT_CONNECT_RETRIED: self = .connectRetried(endpoint: endpoint, pause: .milliseconds(Int(value)))
         case ZMQ_EVENT_LISTENING: self = .listening(endpoint: endpoint)
         case ZMQ_EVENT_BIND_FAILED: self = .bindFailed(endpoint: endpoint, failure("bind"))
-        case ZMQ_EVENT_ACCEPTED: self = .accepted(endpoint: endpoint)
+        case ZMQ_EVENT_ACCEPTED: self = .accepted(endpoint: endpoint, descriptor: value)
         case ZMQ_EVENT_ACCEPT_FAILED: self = .acceptFailed(endpoint: endpoint, failure("accept"))
         case ZMQ_EVENT_CLOSED: self = .closed(endpoint: endpoint)
         case ZMQ_EVENT_CLOSE_FAILED: self = .closeFailed(endpoint: endpoint, failure("close"))
-        case ZMQ_EVENT_DISCONNECTED: self = .disconnected(endpoint: endpoint)
+        case ZMQ_EVENT_DISCONNECTED: self = .disconnected(endpoint: endpoint, descriptor: value)
         case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: self = .handshakeSucceeded(endpoint: endpoint)
         case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: self = .handshakeFailed(endpoint: endpoint, .interrupted(value))
         case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: self = .handshakeFailed(endpoint: endpoint, .refused(value))

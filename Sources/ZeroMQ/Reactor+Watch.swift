@@ -46,7 +46,7 @@ extension Reactor {
     @discardableResult
     public func watchSubscriptions(
         of socket: borrowing Socket,
-        handler: @escaping (SubscriptionChange) -> Void,
+        handler: @escaping (SubscriptionChange, SubscriptionOrigin) -> Void,
         failure: @escaping (ZMQError) -> Void = { _ in }
     ) -> WatchToken {
         let core = socket.core
@@ -54,8 +54,8 @@ extension Reactor {
             do throws(ZMQError) {
                 // A bounded turn: a peer that floods must not keep the others from theirs.
                 for _ in 0..<256 {
-                    guard let change = try core.tryReceiveSubscription() else { return }
-                    handler(change)
+                    guard let (change, origin) = try core.tryReceiveSubscription() else { return }
+                    handler(change, origin)
                 }
             } catch {
                 failure(error)

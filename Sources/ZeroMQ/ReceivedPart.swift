@@ -54,6 +54,13 @@ public final class ReceivedPart: Sendable {
     /// The user that the ZAP authenticator gave the sender's connection.
     public var userID: String? { property("User-Id") }
 
+    /// The descriptor of the connection that the message came by; nil where there is none, as with `inproc`. The connection
+    /// may be over by now, and the number another one's.
+    public var connection: Int32? {
+        let descriptor = zmq_msg_get(pointer, ZMQ_SRCFD)
+        return descriptor >= 0 ? descriptor : nil
+    }
+
     private func property(_ name: String) -> String? {
         zmq_msg_gets(pointer, name).map { String(cString: $0) }
     }

@@ -48,7 +48,7 @@ extension Socket {
     ///
     /// Which changes appear is a matter of `xpubVerbosity`. Subscriptions end also when their peer goes away.
     public func tryReceiveSubscription() throws(ZMQError) -> SubscriptionChange? {
-        try core.tryReceiveSubscription()
+        try core.tryReceiveSubscription()?.change
     }
 }
 
@@ -58,6 +58,19 @@ public enum SubscriptionChange: Sendable, Hashable {
     case unsubscribed([UInt8])
     /// An XSUB peer sent a message of its own upstream.
     case message([[UInt8]])
+}
+
+/// Where a change of subscriptions came from.
+public struct SubscriptionOrigin: Sendable, Hashable {
+    /// The descriptor of the peer's connection; nil when it has ended, which ended the subscription.
+    public let connection: Int32?
+    /// The user that the ZAP authenticator gave the connection.
+    public let userID: String?
+
+    public init(connection: Int32?, userID: String? = nil) {
+        self.connection = connection
+        self.userID = userID
+    }
 }
 
 extension SocketCore {
@@ -88,13 +101,15 @@ extension SocketCore {
         }
     }
 
-    func tryReceiveSubscription() throws(ZMQError) -> SubscriptionChange? {
+    func tryReceiveSubscription() throws(ZMQError) -> (change: SubscriptionChange, origin: SubscriptionOrigin)? {
         guard let parts = try receiveParts(limit: Socket.defaultPartLimit, flags: ZMQ_DONTWAIT) else { return nil }
         let first = parts[0].bytes
-        switch (parts.count, first.first) {
-        case (1, 1): return .subscribed(Array(first.dropFirst()))
-        case (1, 0): return .unsubscribed(Array(first.dropFirst()))
-        default: return .message(parts.map(\.bytes))
-        }
+        let change: SubscriptionChange =
+            switch (parts.count, first.first) {
+            case (1, 1): .subscribed(Array(first.dropFirst()))
+            case (1, 0): .unsubscribed(Array(first.dropFirst()))
+            default: .message(parts.map(\.bytes))
+            }
+        return (change, SubscriptionOrigin(connection: parts[0].connection, userID: parts[0].userID))
     }
 }

@@ -191,6 +191,7 @@ struct Oracle {
     private(set) var received: Set<Int> = []
     private(set) var badFrames: Set<Int> = []
     private(set) var duplicates = 0
+    private(set) var repeated: Set<Int> = []
     private(set) var strays = 0
     private(set) var isOver = false
     private var isLastSeen = false
@@ -214,6 +215,7 @@ struct Oracle {
         let frames = geometry.totalFrames
         if received.contains(frame) || (!isGood && badFrames.contains(frame)) {
             duplicates += 1
+            repeated.insert(frame)
         } else if isGood {
             received.insert(frame)
         } else {

@@ -69,6 +69,7 @@ struct FrameTrackerPlacementTests {
         let accounting = run.ends[0].accounting
         #expect(accounting.placed == 3 && accounting.rejected == 1 && accounting.missing == 0)
         #expect(accounting.duplicates == 3 && accounting.rejectedRanges == [1..<2] && accounting.isBalanced)
+        #expect(accounting.duplicateRanges == [0..<1])
     }
 
     @Test("a malformed or cut first frame does not decide the format")

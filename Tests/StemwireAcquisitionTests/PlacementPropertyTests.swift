@@ -167,6 +167,12 @@ private struct StreamRun {
         if !isRejectedRight {
             problems.append("rejected \(accounting.rejectedRanges), not \(rejected.sorted()); \(description)")
         }
+        let repeated = Set(positions.filter { oracle.repeated.contains(geometry.frame(ofPosition: $0)) })
+        let isRepeatedRight =
+            Set(accounting.duplicateRanges.joined()).symmetricDifference(repeated).count <= (isCutAtEnd ? 1 : 0)
+        if !isRepeatedRight {
+            problems.append("duplicate \(accounting.duplicateRanges), not \(repeated.sorted()); \(description)")
+        }
         if abs(accounting.duplicates - oracle.duplicates) > (isCutAtEnd ? 1 : 0) {
             problems.append("\(accounting.duplicates) duplicates, not \(oracle.duplicates); \(description)")
         }

@@ -25,7 +25,7 @@ import Testing
     @Test func everyKindHasAVector() {
         #expect(Self.names.filter { $0.hasPrefix("live-") }.count == 6)
         #expect(Self.names.filter { $0.hasPrefix("request-") }.count == 14)
-        #expect(Self.names.filter { $0.hasPrefix("reply-") }.count == 9)
+        #expect(Self.names.filter { $0.hasPrefix("reply-") }.count == 11)
         #expect(Self.names.filter { $0.hasPrefix("work-") }.count == 25)
     }
 

@@ -78,6 +78,7 @@ extension ServerTests {
                 } else {
                     #expect(Set(seen.frames.keys) == heard)
                     #expect(accounting.duplicates == Self.duplicates(truth))
+                    #expect(accounting.duplicateRanges.isEmpty == (accounting.duplicates == 0))
                     #expect(accounting.garbageBytes >= truth.garbageBytes - Self.garbageBefore(fault, truth))
                 }
                 let absent = Set(0..<64).subtracting(seen.frames.keys)

@@ -212,7 +212,7 @@ import Testing
         let endpoint = try on(reactor) {
             let publisher = try Socket(.xpub, in: context, options: patient())
             let endpoint = try publisher.bind("tcp://127.0.0.1:*")
-            reactor.watchSubscriptions(of: publisher) { change in told.put(change) }
+            reactor.watchSubscriptions(of: publisher) { change, _ in told.put(change) }
             Self.keep(publisher, on: reactor)
             return endpoint
         }

@@ -64,7 +64,8 @@ class Page:
         return self.run(
             """(name) => { const told = window.stemwire.state.shown[name]; return told && {
                 udf: told.udf, channel: told.channel, run: told.run, shape: told.shape, final: told.final,
-                generation: told.generation, processed: told.processed, position: told.position,
+                generation: told.generation, processed: told.processed, position: told.position, kind: told.kind,
+                parameters: told.parameterGeneration, seams: told.seams,
                 values: Array.from(told.values), map: told.map ? Array.from(told.map) : null }; }""", pane)
 
     def draws(self, pane, mapping):

@@ -11,7 +11,7 @@ class TooLate(Exception):
     """What was waited for did not happen."""
 
 
-def eventually(what, ask, limit=20.0):
+def eventually(what, ask, limit=30.0):
     """Asks until the answer is there; for what nobody tells of."""
     end = time.monotonic() + limit
     while time.monotonic() < end:

@@ -53,7 +53,7 @@ final class RemoteEngine: RunEngine {
         let server = try await RunError.translating {
             try await StemwireConnection.connect(
                 to: self.address, timeout: min(self.options.timeout ?? .seconds(1), .seconds(1)),
-                clientName: "stemwire run")
+                options: ConnectionOptions(clientName: "stemwire run", token: self.options.token))
         }
         state.withLock { $0.server = server }
     }
@@ -173,11 +173,12 @@ final class RemoteEngine: RunEngine {
 
     /// Waits until the server has an acquisition newer than the generation `told`; nil when the time is over.
     static func waitForAcquisition(
-        at address: String, after told: UInt64, timeout: Duration
+        at address: String, token: AccessToken?, after told: UInt64, timeout: Duration
     ) async throws(RunError) -> AcquisitionInfo? {
         try await RunError.translating {
             try await valueWithin(timeout, since: .now) {
-                let server = try await StemwireConnection.connect(to: address, clientName: "stemwire wait")
+                let server = try await StemwireConnection.connect(
+                    to: address, options: ConnectionOptions(clientName: "stemwire wait", token: token))
                 do {
                     let info = try await newAcquisition(of: server, after: told)
                     await server.close()
@@ -290,7 +291,7 @@ extension RunError {
             throw error
         } catch let error as ConnectError {
             if case .cancelled = error { throw .cancelled }
-            throw .unreachable(error.description)
+            throw error.isAboutKeys ? .refused(error.description) : .unreachable(error.description)
         } catch let error as ControlFailure {
             switch error.code {
             case .noReply, .timedOut: throw .timedOut(error.description, nil)

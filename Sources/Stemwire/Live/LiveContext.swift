@@ -42,22 +42,26 @@ public struct LiveContext: Sendable {
     ///
     /// - Parameters:
     ///   - server: control endpoint: `tcp://host:7400`, `stemwire://host[:port]` or `host[:port]`.
+    ///   - token: what proves to the server who asks; nil for a server that asks nobody.
     ///   - threads: that run UDFs in this process.
     ///   - ringBytes: memory for the frames of one acquisition in this process.
     ///   - registry: the UDFs there are in this process; the server has its own.
     /// - Throws: `RunError.badRequest` when that is no address. Whether the server is there shows at the first run.
     public init(
-        server: String, threads: Int = 1, ringBytes: Int = 64 << 20, registry: UDFRegistry = .builtIn
+        server: String, token: AccessToken? = nil, threads: Int = 1, ringBytes: Int = 64 << 20,
+        registry: UDFRegistry = .builtIn
     ) throws(RunError) {
         do throws(ConnectError) {
-            self.init(try ServerEndpoint(server), threads: threads, ringBytes: ringBytes, registry: registry)
+            self.init(
+                try ServerEndpoint(server), token: token, threads: threads, ringBytes: ringBytes, registry: registry)
         } catch {
             throw .badRequest(error.description)
         }
     }
 
     private init(
-        _ server: ServerEndpoint?, threads: Int, ringBytes: Int, retainedBytes: Int = 0, registry: UDFRegistry
+        _ server: ServerEndpoint?, token: AccessToken? = nil, threads: Int, ringBytes: Int, retainedBytes: Int = 0,
+        registry: UDFRegistry
     ) {
         self.server = server
         var base = RunOptions()
@@ -65,6 +69,7 @@ public struct LiveContext: Sendable {
         base.ringBytes = ringBytes
         base.retainedBytes = retainedBytes
         base.registry = registry
+        base.token = token
         self.base = base
     }
 
@@ -375,7 +380,8 @@ public struct LiveContext: Sendable {
         _ acquisition: Acquisition, _ address: String, timeout: Duration
     ) async throws(RunError) -> AcquisitionInfo? {
         let told = acquisition.told.value
-        let info = try await RemoteEngine.waitForAcquisition(at: address, after: told, timeout: timeout)
+        let info = try await RemoteEngine.waitForAcquisition(
+            at: address, token: base.token, after: told, timeout: timeout)
         if let info {
             acquisition.told.value = info.generation
             acquisition.joinsNext.value = true

@@ -33,6 +33,8 @@ public struct Accounting: Sendable, Hashable, Codable {
     public var missingRanges: [Range<Int>] = []
     /// The rejected positions, in order, as ranges that do not touch.
     public var rejectedRanges: [Range<Int>] = []
+    /// The positions whose frame came more than once, in order, as ranges that do not touch.
+    public var duplicateRanges: [Range<Int>] = []
 
     public init() {}
 

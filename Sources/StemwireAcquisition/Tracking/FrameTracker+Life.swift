@@ -56,6 +56,7 @@ extension FrameTracker {
         lastActivity = nil
         received = FrameSet(capacity: scan.geometry.totalFrames)
         rejected = FrameSet(capacity: scan.geometry.totalFrames)
+        repeated = FrameSet(capacity: scan.geometry.totalFrames)
     }
 
     /// Drops an acquisition that nothing came for, but not what was counted meanwhile.
@@ -120,6 +121,7 @@ extension FrameTracker {
         while position < geometry.navShape.size {
             let frame = geometry.frame(ofPosition: position)
             addGaps(frames: frame..<frame + lineLength, firstPosition: position, to: &result)
+            addDuplicates(frames: frame..<frame + lineLength, firstPosition: position, to: &result)
             position += lineLength
         }
         result.missing = result.missingRanges.reduce(0) { $0 + $1.count }
@@ -141,6 +143,15 @@ extension FrameTracker {
                 Self.append(positions, to: &result.missingRanges)
             }
             frame = end
+        }
+    }
+
+    private func addDuplicates(frames: Range<Int>, firstPosition: Int, to result: inout Accounting) {
+        let shift = firstPosition - frames.lowerBound
+        var frame = frames.lowerBound
+        while let first = repeated.first(from: frame, inSet: true), first < frames.upperBound {
+            frame = min(repeated.first(from: first, inSet: false) ?? frames.upperBound, frames.upperBound)
+            Self.append(first + shift..<frame + shift, to: &result.duplicateRanges)
         }
     }
 

@@ -259,16 +259,12 @@ extension FrameTracker {
             return .stray
         }
         if received.contains(index) {
-            counts.duplicates += 1
-            return .duplicate
+            return duplicate(index)
         }
         switch place {
         case .position(let position):
             guard isGood else {
-                guard rejected.insert(index) else {
-                    counts.duplicates += 1
-                    return .duplicate
-                }
+                guard rejected.insert(index) else { return duplicate(index) }
                 return .rejected(position)
             }
             guard isKept else {
@@ -293,5 +289,10 @@ extension FrameTracker {
         case .beyond:
             return .stray
         }
+    }
+    private mutating func duplicate(_ index: Int) -> FramePlacement {
+        counts.duplicates += 1
+        repeated.insert(index)
+        return .duplicate
     }
 }

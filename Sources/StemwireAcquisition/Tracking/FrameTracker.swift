@@ -97,6 +97,7 @@ public struct FrameTracker: Sendable {
     var received = FrameSet(capacity: 0)
     /// Frames of which a bad copy came first; those that are in `received` too count as placed.
     var rejected = FrameSet(capacity: 0)
+    var repeated = FrameSet(capacity: 0)
     var counts = Accounting()
     var messages = 0
     var isLastFrameSeen = false

@@ -5,8 +5,17 @@ struct ConnectAttempt: Sendable {
     private var wasConnected = false
     private var failures = 0
     private var interruptions = 0
+    private var isPutOff = false
+    /// ZAP's code for a refusal that may end; libzmq tries again by itself.
+    static let temporary: Int32 = 300
 
-    init(_ endpoint: ServerEndpoint) { self.endpoint = endpoint }
+    /// Whether the client shows a key.
+    private let hasToken: Bool
+
+    init(_ endpoint: ServerEndpoint, hasToken: Bool = false) {
+        self.endpoint = endpoint
+        self.hasToken = hasToken
+    }
 
     /// - Returns: an error when waiting longer is of no use.
     mutating func observe(_ change: Link.Change) -> ConnectError? {
@@ -15,13 +24,18 @@ struct ConnectAttempt: Sendable {
         case .notReached: failures += 1
         case .connected: wasConnected = true
         case .lost: interruptions += 1
-        case .refused(let why): return .notStemwire(endpoint, why: why)
+        case .refused(.refused(Self.temporary)): isPutOff = true
+        case .refused(let failure): return ConnectError(endpoint, failure, hasToken: hasToken)
         }
         return nil
     }
 
     /// The error for an attempt whose time is over.
     func timedOut(after duration: Duration) -> ConnectError {
+        if isPutOff {
+            let why = "the server lets nobody new in just now, since it cannot read its allow list: its log says more"
+            return .timedOut(endpoint, after: duration, why: why)
+        }
         if wasConnected {
             return .notStemwire(endpoint, why: "it speaks ZeroMQ but did not answer HELLO within \(duration)")
         }

@@ -69,7 +69,7 @@ public struct AcquisitionEnd: Sendable, Hashable {
     }
 
     /// The end as a status tells it; nil while the acquisition runs or when there is none.
-    init?(_ wire: WireAcquisitionStatus) throws(MalformedMessage) {
+    package init?(_ wire: WireAcquisitionStatus) throws(MalformedMessage) {
         guard !wire.endReason.isEmpty else { return nil }
         acquisition = try WireReading.uuid(wire.acquisition)
         generation = wire.generation
@@ -121,6 +121,10 @@ public struct FrameAccounting: Sendable, Hashable {
     public let missingRanges: [Range<Int>]
     /// Whether there are more missing ranges than are listed.
     public let missingRangesTruncated: Bool
+    /// Positions whose only frames were damaged, as far as they are listed.
+    public let rejectedRanges: [Range<Int>]
+    /// Positions whose frame came more than once, as far as they are listed.
+    public let duplicateRanges: [Range<Int>]
 
     /// An account that nobody gave.
     init(expected: Int) {
@@ -139,12 +143,11 @@ public struct FrameAccounting: Sendable, Hashable {
         droppedByRingFull = 0
         missingRanges = []
         missingRangesTruncated = false
+        rejectedRanges = []
+        duplicateRanges = []
     }
 
     init(_ wire: WireAccounting) throws(MalformedMessage) {
-        guard wire.missingRanges.count <= WireLimits.missingRanges else {
-            throw MalformedMessage("\(wire.missingRanges.count) missing ranges")
-        }
         expected = try WireReading.positions(first: 0, count: wire.expected).count
         placed = WireReading.count(wire.placed)
         missing = WireReading.count(wire.missing)
@@ -158,12 +161,19 @@ public struct FrameAccounting: Sendable, Hashable {
         garbageBytes = WireReading.count(wire.garbageBytes)
         otherMessages = WireReading.count(wire.otherMessages)
         droppedByRingFull = WireReading.count(wire.droppedByRingFull)
-        var ranges: [Range<Int>] = []
-        for range in wire.missingRanges {
-            ranges.append(try WireReading.positions(first: range.first, count: range.count))
-        }
-        missingRanges = ranges
+        missingRanges = try Self.ranges(wire.missingRanges, "missing")
         missingRangesTruncated = wire.missingRangesTruncated
+        rejectedRanges = try Self.ranges(wire.rejectedRanges, "rejected")
+        duplicateRanges = try Self.ranges(wire.duplicateRanges, "duplicate")
+    }
+
+    private static func ranges(
+        _ wire: [WirePositionRange], _ word: String
+    ) throws(MalformedMessage) -> [Range<Int>] {
+        guard wire.count <= WireLimits.missingRanges else { throw MalformedMessage("\(wire.count) \(word) ranges") }
+        var ranges: [Range<Int>] = []
+        for range in wire { ranges.append(try WireReading.positions(first: range.first, count: range.count)) }
+        return ranges
     }
 
     /// Whether every expected frame is accounted for.

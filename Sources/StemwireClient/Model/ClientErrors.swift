@@ -1,4 +1,5 @@
 import StemwireProtocol
+import ZeroMQ
 
 /// Why there is no connection.
 public enum ConnectError: Error, Sendable, CustomStringConvertible {
@@ -9,6 +10,14 @@ public enum ConnectError: Error, Sendable, CustomStringConvertible {
     case notStemwire(ServerEndpoint, why: String)
     /// A Stemwire server that speaks other versions of the protocol.
     case unsupportedVersion(ServerEndpoint, ours: ClosedRange<UInt32>, server: String)
+    /// The server asks for keys, and the client has none.
+    case tokenNeeded(ServerEndpoint)
+    /// The client shows a key, and the server asks nobody for one: it may not be the one that the token is for.
+    case tokenNotWanted(ServerEndpoint)
+    /// The server does not have the key that the token names.
+    case wrongServerKey(ServerEndpoint)
+    /// The server does not let the token's key in (any more).
+    case keyRefused(ServerEndpoint)
     /// A Stemwire server that refuses.
     case refused(ServerEndpoint, ControlFailure)
     /// A connection was made, but no answer came in time.
@@ -39,6 +48,26 @@ public enum ConnectError: Error, Sendable, CustomStringConvertible {
             the Stemwire server at \(endpoint) speaks another version of the protocol: this client speaks \
             \(ours.lowerBound) to \(ours.upperBound); the server says: \(server). Update the older of the two
             """
+        case .tokenNeeded(let endpoint):
+            """
+            the server at \(endpoint) lets in only those who have a key: have `stemwire enrol` make a token on its machine, and \
+            give it with --token FILE or STEMWIRE_TOKEN
+            """
+        case .tokenNotWanted(let endpoint):
+            """
+            the server at \(endpoint) asks nobody for a key, so it cannot prove that it is the one your token is for. Leave the \
+            token out if you trust the way there; or have the server started with --keys
+            """
+        case .wrongServerKey(let endpoint):
+            """
+            the server at \(endpoint) does not have the key that the token names: the token is another server's, or the server \
+            has a new key since (`stemwire keygen --replace`). Have a new token made by `stemwire enrol` on its machine
+            """
+        case .keyRefused(let endpoint):
+            """
+            the server at \(endpoint) does not let this token's key in: it was revoked, or never enrolled there. Have a new token \
+            made by `stemwire enrol` on its machine
+            """
         case .refused(let endpoint, let failure):
             "the server at \(endpoint) refuses the connection: \(failure)"
         case .timedOut(let endpoint, let duration, let why):
@@ -49,6 +78,27 @@ public enum ConnectError: Error, Sendable, CustomStringConvertible {
         case .cancelled: "connecting was cancelled"
         case .system(let why): "this machine cannot open a connection: \(why)"
         }
+    }
+}
+
+extension ConnectError {
+    /// Whether somebody is there, and the client's or the server's key is the trouble.
+    public var isAboutKeys: Bool {
+        switch self {
+        case .tokenNeeded, .tokenNotWanted, .wrongServerKey, .keyRefused: true
+        default: false
+        }
+    }
+
+    /// What a handshake that failed for good says of the server.
+    init(_ endpoint: ServerEndpoint, _ failure: MonitorEvent.HandshakeFailure, hasToken: Bool) {
+        self =
+            switch failure {
+            case .refused: .keyRefused(endpoint)
+            case .cryptographic: .wrongServerKey(endpoint)
+            case .mechanismMismatch: hasToken ? .tokenNotWanted(endpoint) : .tokenNeeded(endpoint)
+            case .interrupted, .protocolViolation: .notStemwire(endpoint, why: failure.description)
+            }
     }
 }
 
@@ -86,6 +136,8 @@ public struct ControlFailure: Error, Sendable, Hashable, CustomStringConvertible
         public static let timedOut = Code(rawValue: "timedOut")
         public static let wrongState = Code(rawValue: "wrongState")
         public static let busy = Code(rawValue: "busy")
+        /// The role of this connection's key is not enough.
+        public static let forbidden = Code(rawValue: "forbidden")
         public static let `internal` = Code(rawValue: "internal")
         /// The client's own: no reply within the deadline. Whether the server did it is not known.
         public static let noReply = Code(rawValue: "noReply")

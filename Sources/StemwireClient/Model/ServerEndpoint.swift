@@ -1,19 +1,33 @@
-/// Where an acquisition server's control socket is: host and port.
+/// Where an acquisition server is: host and port of its control socket, or the folder of its ipc sockets on this machine.
 public struct ServerEndpoint: Sendable, Hashable, CustomStringConvertible {
     public static let defaultControlPort = 7400
 
     /// A name or a number; an IPv6 number without its brackets.
     public let host: String
     public let controlPort: Int
+    /// The folder of the ipc sockets; nil for TCP.
+    private let ipcDirectory: String?
 
-    /// Reads `tcp://HOST:PORT`, `stemwire://HOST[:PORT]` or `HOST[:PORT]`; the port is 7400 unless given, an IPv6
-    /// number stands in brackets.
+    /// Which of a server's sockets.
+    package enum Service: String { case control, live, work }
+
+    /// Reads `tcp://HOST:PORT`, `stemwire://HOST[:PORT]` or `HOST[:PORT]`, or `ipc://FOLDER`; the port is 7400 unless given, an
+    /// IPv6 number stands in brackets.
     public init(_ text: String) throws(ConnectError) {
         try self.init(text, defaultPort: ServerEndpoint.defaultControlPort)
     }
 
     /// As the public one, for another of the server's sockets.
     package init(_ text: String, defaultPort: Int) throws(ConnectError) {
+        if text.hasPrefix("ipc://") {
+            let path = String(text.dropFirst("ipc://".count))
+            guard (1...80).contains(path.utf8.count) else {
+                throw .badEndpoint(text, why: "behind ipc:// comes the path of a folder, of 1 to 80 bytes")
+            }
+            (host, controlPort, ipcDirectory) = ("localhost", 0, path)
+            return
+        }
+        ipcDirectory = nil
         var rest = text[...]
         if let scheme = rest.firstRange(of: "://") {
             let name = rest[..<scheme.lowerBound]
@@ -61,10 +75,19 @@ public struct ServerEndpoint: Sendable, Hashable, CustomStringConvertible {
 
     package var isIPv6: Bool { host.contains(":") }
 
-    /// The ZeroMQ endpoint of one of the server's ports.
-    func address(port: Int) -> String { isIPv6 ? "tcp://[\(host)]:\(port)" : "tcp://\(host):\(port)" }
+    package var isIPC: Bool { ipcDirectory != nil }
 
-    public var description: String { address(port: controlPort) }
+    /// The ZeroMQ endpoint of one of the server's sockets.
+    package func address(of service: Service, port: Int) -> String {
+        if let ipcDirectory { return "ipc://\(ipcDirectory)/\(service.rawValue)" }
+        return isIPv6 ? "tcp://[\(host)]:\(port)" : "tcp://\(host):\(port)"
+    }
+
+    /// The control socket's ZeroMQ endpoint.
+    var controlAddress: String { address(of: .control, port: controlPort) }
+
+    /// The endpoint as it can be given again.
+    public var description: String { ipcDirectory.map { "ipc://\($0)" } ?? controlAddress }
 }
 
 extension Substring {

@@ -15,6 +15,9 @@ public struct ServerInfo: Sendable {
     public let workPort: Int
     /// Names of the UDFs that it can run.
     public let udfs: [String]
+    /// The name that this client's key is enrolled by, and what it may do; admin where the server asks nobody.
+    public let peer: String
+    public let role: PeerRole?
     /// Its state when it introduced itself.
     public let status: WireStatus
 
@@ -35,6 +38,8 @@ public struct ServerInfo: Sendable {
         livePort = live
         workPort = work
         udfs = welcome.directory.udfs
+        peer = String(welcome.peer.prefix(64))
+        role = PeerRole(rawValue: welcome.role)
         status = welcome.status
     }
 

@@ -33,7 +33,7 @@ extension ClientCore {
         if server.workPort == 0 { throw ZMQError(.notSupported, "fetch frames", subject: relaysDoNotFetch) }
         let settings = WorkChannel.Settings(
             endpoint: endpoint, port: server.workPort, client: options.clientName, window: window, patience: patience,
-            verifiesChecksums: verifiesChecksums)
+            verifiesChecksums: verifiesChecksums, token: options.token)
         return try WorkChannel(settings, in: context, on: reactor, handlers: handlers)
     }
 

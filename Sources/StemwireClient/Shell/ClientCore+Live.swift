@@ -24,13 +24,13 @@ extension ClientCore {
 
     private func connect(_ channel: LiveChannel) {
         guard let server else { return }
-        let address = endpoint.address(port: server.livePort)
+        let address = endpoint.address(of: .live, port: server.livePort)
         channel.unreachableSince = .now
         channel.topics = channel.subscriber.topics(source: server.source)
         do throws(ZMQError) {
             let link = try Link(
                 .sub, to: address, isIPv6: endpoint.isIPv6, in: context, on: reactor,
-                receiveHighWaterMark: Self.receiveHighWaterMark,
+                token: options.token, receiveHighWaterMark: Self.receiveHighWaterMark,
                 handlers: Link.Handlers(
                     message: { [self] in receivedLive($0, on: channel) },
                     change: { [self] in liveChanged($0, on: channel) },

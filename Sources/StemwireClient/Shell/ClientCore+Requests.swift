@@ -138,8 +138,17 @@ extension ClientCore {
         case .lost:
             isReady = false
             dropGreeting()
-        case .reached, .notReached, .refused: break
+        case .refused(.refused(ConnectAttempt.temporary)): break
+        case .refused(let failure): refused(ConnectError(endpoint, failure, hasToken: options.token != nil))
+        case .reached, .notReached: break
         }
+    }
+
+    /// The server that was there does not take this client any more, and the socket does not try again.
+    private func refused(_ error: ConnectError) {
+        let failure = ControlFailure(.forbidden, error.description)
+        for id in requests.removeAll() { pending.removeValue(forKey: id)?.completion(.failure(failure)) }
+        for number in channels.keys { end(channel: number, .refused(failure)) }
     }
 
     private func dropGreeting() {

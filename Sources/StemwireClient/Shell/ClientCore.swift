@@ -60,7 +60,7 @@ actor ClientCore {
     private func connect(timeout: Duration) async -> Result<ServerInfo, ConnectError> {
         requestAlarm = Alarm(on: reactor) { [self] in expireRequests() }
         pollAlarm = Alarm(on: reactor) { [self] in poll() }
-        attempt = ConnectAttempt(endpoint)
+        attempt = ConnectAttempt(endpoint, hasToken: options.token != nil)
         return await withCheckedContinuation { continuation in
             greeted = continuation
             reactor.schedule(after: timeout) { [self] in
@@ -69,8 +69,8 @@ actor ClientCore {
             }
             do throws(ZMQError) {
                 let link = try Link(
-                    .dealer, to: endpoint.description, isIPv6: endpoint.isIPv6, in: context, on: reactor,
-                    receiveHighWaterMark: 256,
+                    .dealer, to: endpoint.controlAddress, isIPv6: endpoint.isIPv6, in: context, on: reactor,
+                    token: options.token, receiveHighWaterMark: 256,
                     handlers: Link.Handlers(
                         message: { [self] in receivedReply($0) }, change: { [self] in controlChanged($0) },
                         malformed: { [self] in counts.malformedMessages += 1 }))
@@ -138,15 +138,18 @@ public struct ConnectionOptions: Sendable, Hashable {
     /// Whether tiles and results are compared with their checksums. nil: results are, and tiles unless the server is on
     /// this machine, where no network changes them and the comparison costs a tenth of the rate and more.
     public var verifiesChecksums: Bool?
+    /// What proves who the client is, and tells the server by its key; nil for a server that asks nobody.
+    public var token: AccessToken?
 
     public init(
         clientName: String = "stemwire-swift", lossTimeout: Duration = .seconds(10),
-        pollInterval: Duration = .seconds(1), verifiesChecksums: Bool? = nil
+        pollInterval: Duration = .seconds(1), verifiesChecksums: Bool? = nil, token: AccessToken? = nil
     ) {
         self.clientName = clientName
         self.lossTimeout = lossTimeout
         self.pollInterval = pollInterval
         self.verifiesChecksums = verifiesChecksums
+        self.token = token
     }
 }
 

@@ -19,7 +19,7 @@ package final class Link {
         /// The connection broke; it is made anew.
         case lost
         /// Somebody is there who cannot be spoken to: why.
-        case refused(String)
+        case refused(MonitorEvent.HandshakeFailure)
     }
 
     package struct Handlers {
@@ -51,6 +51,13 @@ package final class Link {
     private let handlers: Handlers
     private var watch: WatchToken?
     private var outbox: [[OutgoingPart]] = []
+    private let hasToken: Bool
+    private let isIPv6: Bool
+    private var probe: KeylessProbe?
+    /// Connections in a row that ended in the handshake.
+    private var interruptions = 0
+    /// A server whose key is not the token's ends each of them without a word.
+    private static let tellingInterruptions = 2
     /// Messages taken in one turn of the reactor; what is left makes it come back.
     private static let turn = 64
     private static let catchUpTurns = 64
@@ -58,11 +65,13 @@ package final class Link {
 
     package init(
         _ kind: Socket.Kind, to address: String, isIPv6: Bool, in context: Context, on reactor: Reactor,
-        receiveHighWaterMark: Int, handlers: Handlers
+        token: AccessToken?, receiveHighWaterMark: Int, handlers: Handlers
     ) throws(ZMQError) {
         self.address = address
         self.reactor = reactor
         self.handlers = handlers
+        hasToken = token != nil
+        self.isIPv6 = isIPv6
         socket = try Socket(kind, in: context) { options in
             options.linger = .zero
             options.receiveHighWaterMark = receiveHighWaterMark
@@ -73,6 +82,7 @@ package final class Link {
             options.reconnectIntervalMaximum = .seconds(1)
             options.ipv6 = isIPv6
             if kind == .dealer { options.immediate = true }
+            options.curve = token?.curve
         }
     }
 
@@ -102,6 +112,8 @@ package final class Link {
         if linger != .zero { try? socket.configure { $0.linger = linger } }
         for topic in topics { try? socket.unsubscribe(topic) }
         outbox.removeAll()
+        probe?.close()
+        probe = nil
         socket.close()
         watch = nil
     }
@@ -150,6 +162,26 @@ package final class Link {
         }
     }
 
+    /// Whether the server has another key, or none at all: who asks without a key is told.
+    private func askWithoutKey() {
+        do throws(ZMQError) {
+            probe = try KeylessProbe(socket.kind, to: address, isIPv6: isIPv6, in: socket.context, on: reactor) {
+                [self] isOpen in
+                probe?.close()
+                guard socket.isOpen, !isConnected else { return }
+                handlers.change(.refused(isOpen ? .mechanismMismatch : .cryptographic))
+            }
+        } catch {
+            handlers.change(.refused(.cryptographic))
+        }
+    }
+
+    private func lost() {
+        isConnected = false
+        outbox.removeAll()
+        handlers.change(.lost)
+    }
+
     private func observe(_ event: MonitorEvent) {
         guard socket.isOpen else { return }
         switch event {
@@ -157,13 +189,17 @@ package final class Link {
         case .connectRetried where !isConnected: handlers.change(.notReached)
         case .handshakeSucceeded:
             isConnected = true
+            interruptions = 0
+            probe?.close()
+            probe = nil
             handlers.change(.connected)
-        case .disconnected, .handshakeFailed(_, .interrupted):
-            isConnected = false
-            outbox.removeAll()
-            handlers.change(.lost)
+        case .disconnected: lost()
+        case .handshakeFailed(_, .interrupted):
+            lost()
+            interruptions += 1
+            if hasToken, interruptions >= Self.tellingInterruptions, probe == nil { askWithoutKey() }
         case .handshakeFailed(_, let failure):
-            handlers.change(.refused(failure.description))
+            handlers.change(.refused(failure))
         default: break
         }
     }

@@ -18,6 +18,7 @@ final class WorkChannel {
         let window: FetchPeer.Window
         let patience: Duration
         let verifiesChecksums: Bool
+        let token: AccessToken?
     }
 
     var handlers: Handlers
@@ -35,7 +36,8 @@ final class WorkChannel {
     ) throws(ZMQError) {
         self.handlers = handlers
         patience = settings.patience
-        let work = (try? ServerEndpoint(settings.endpoint.address(port: settings.port))) ?? settings.endpoint
+        let address = settings.endpoint.address(of: .work, port: settings.port)
+        let work = settings.endpoint.isIPC ? settings.endpoint : (try? ServerEndpoint(address)) ?? settings.endpoint
         // An id for each connection: with one for the process, a server might take a second one for a reconnection of
         // the first.
         peer = FetchPeer(
@@ -48,8 +50,8 @@ final class WorkChannel {
             perform()
         }
         let link = try Link(
-            .dealer, to: work.description, isIPv6: work.isIPv6, in: context, on: reactor,
-            receiveHighWaterMark: settings.window.items * 2,
+            .dealer, to: address, isIPv6: work.isIPv6, in: context, on: reactor,
+            token: settings.token, receiveHighWaterMark: settings.window.items * 2,
             handlers: Link.Handlers(
                 message: { [self] in received($0) }, change: { [self] in changed($0) },
                 malformed: { [self] in malformed += 1 }))
@@ -89,7 +91,7 @@ final class WorkChannel {
         case .connected: peer.connected(now: .now)
         case .lost: peer.disconnected()
         case .refused(let why):
-            peer.failAll(.refused(ControlFailure(.unexpectedReply, "the work port is no Stemwire work socket: \(why)")))
+            peer.failAll(.refused(ControlFailure(.unexpectedReply, "the work port cannot be used: \(why)")))
         case .reached, .notReached: break
         }
         perform()

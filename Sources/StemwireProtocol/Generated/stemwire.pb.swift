@@ -85,45 +85,109 @@ public nonisolated struct WireFrameFormat: Sendable {
 }
 
 /// Identity of an acquisition's frames: expected = placed + missing + rejected. The other counts stand beside it.
-public nonisolated struct WireAccounting: Sendable {
+public nonisolated struct WireAccounting: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var expected: UInt64 = 0
+  public var expected: UInt64 {
+    get {_storage._expected}
+    set {_uniqueStorage()._expected = newValue}
+  }
 
-  public var placed: UInt64 = 0
+  public var placed: UInt64 {
+    get {_storage._placed}
+    set {_uniqueStorage()._placed = newValue}
+  }
 
-  public var missing: UInt64 = 0
+  public var missing: UInt64 {
+    get {_storage._missing}
+    set {_uniqueStorage()._missing = newValue}
+  }
 
-  public var rejected: UInt64 = 0
+  public var rejected: UInt64 {
+    get {_storage._rejected}
+    set {_uniqueStorage()._rejected = newValue}
+  }
 
-  public var duplicates: UInt64 = 0
+  public var duplicates: UInt64 {
+    get {_storage._duplicates}
+    set {_uniqueStorage()._duplicates = newValue}
+  }
 
-  public var strays: UInt64 = 0
+  public var strays: UInt64 {
+    get {_storage._strays}
+    set {_uniqueStorage()._strays = newValue}
+  }
 
-  public var leadInFrames: UInt64 = 0
+  public var leadInFrames: UInt64 {
+    get {_storage._leadInFrames}
+    set {_uniqueStorage()._leadInFrames = newValue}
+  }
 
-  public var flybackFrames: UInt64 = 0
+  public var flybackFrames: UInt64 {
+    get {_storage._flybackFrames}
+    set {_uniqueStorage()._flybackFrames = newValue}
+  }
 
-  public var tailFrames: UInt64 = 0
+  public var tailFrames: UInt64 {
+    get {_storage._tailFrames}
+    set {_uniqueStorage()._tailFrames = newValue}
+  }
 
-  public var malformed: UInt64 = 0
+  public var malformed: UInt64 {
+    get {_storage._malformed}
+    set {_uniqueStorage()._malformed = newValue}
+  }
 
-  public var garbageBytes: UInt64 = 0
+  public var garbageBytes: UInt64 {
+    get {_storage._garbageBytes}
+    set {_uniqueStorage()._garbageBytes = newValue}
+  }
 
-  public var otherMessages: UInt64 = 0
+  public var otherMessages: UInt64 {
+    get {_storage._otherMessages}
+    set {_uniqueStorage()._otherMessages = newValue}
+  }
 
-  public var droppedByRingFull: UInt64 = 0
+  public var droppedByRingFull: UInt64 {
+    get {_storage._droppedByRingFull}
+    set {_uniqueStorage()._droppedByRingFull = newValue}
+  }
 
   /// At most the limit of PROTOCOL.md; missing_ranges_truncated tells that there are more.
-  public var missingRanges: [WirePositionRange] = []
+  public var missingRanges: [WirePositionRange] {
+    get {_storage._missingRanges}
+    set {_uniqueStorage()._missingRanges = newValue}
+  }
 
-  public var missingRangesTruncated: Bool = false
+  public var missingRangesTruncated: Bool {
+    get {_storage._missingRangesTruncated}
+    set {_uniqueStorage()._missingRangesTruncated = newValue}
+  }
+
+  /// Positions whose only frames were rejected, and positions whose frame came more than once; each list at most as long.
+  public var rejectedRanges: [WirePositionRange] {
+    get {_storage._rejectedRanges}
+    set {_uniqueStorage()._rejectedRanges = newValue}
+  }
+
+  public var duplicateRanges: [WirePositionRange] {
+    get {_storage._duplicateRanges}
+    set {_uniqueStorage()._duplicateRanges = newValue}
+  }
+
+  /// There are more of either.
+  public var otherRangesTruncated: Bool {
+    get {_storage._otherRangesTruncated}
+    set {_uniqueStorage()._otherRangesTruncated = newValue}
+  }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// A user-defined function with its parameters, under an id that is unique in its run.
@@ -601,79 +665,49 @@ public nonisolated struct WireGenerationRange: Sendable {
 }
 
 /// An acquisition has ended. No payload.
-public nonisolated struct WireEnd: @unchecked Sendable {
+public nonisolated struct WireEnd: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var acquisition: Data {
-    get {_storage._acquisition}
-    set {_uniqueStorage()._acquisition = newValue}
-  }
+  public var acquisition: Data = Data()
 
-  public var generation: UInt64 {
-    get {_storage._generation}
-    set {_uniqueStorage()._generation = newValue}
-  }
+  public var generation: UInt64 = 0
 
   /// complete, newHeader, stopped, aborted, connectionClosed or idle.
-  public var reason: String {
-    get {_storage._reason}
-    set {_uniqueStorage()._reason = newValue}
-  }
+  public var reason: String = String()
 
   public var accounting: WireAccounting {
-    get {_storage._accounting ?? WireAccounting()}
-    set {_uniqueStorage()._accounting = newValue}
+    get {_accounting ?? WireAccounting()}
+    set {_accounting = newValue}
   }
   /// Returns true if `accounting` has been explicitly set.
-  public var hasAccounting: Bool {_storage._accounting != nil}
+  public var hasAccounting: Bool {self._accounting != nil}
   /// Clears the value of `accounting`. Subsequent reads from it will return its default value.
-  public mutating func clearAccounting() {_uniqueStorage()._accounting = nil}
+  public mutating func clearAccounting() {self._accounting = nil}
 
-  public var seconds: Double {
-    get {_storage._seconds}
-    set {_uniqueStorage()._seconds = newValue}
-  }
+  public var seconds: Double = 0
 
-  public var navShape: [UInt32] {
-    get {_storage._navShape}
-    set {_uniqueStorage()._navShape = newValue}
-  }
+  public var navShape: [UInt32] = []
 
   /// Tiles that the live stream carried, and tiles it had to leave out because its share of the ring was pinned.
-  public var tilesPublished: UInt64 {
-    get {_storage._tilesPublished}
-    set {_uniqueStorage()._tilesPublished = newValue}
-  }
+  public var tilesPublished: UInt64 = 0
 
-  public var tilesDropped: UInt64 {
-    get {_storage._tilesDropped}
-    set {_uniqueStorage()._tilesDropped = newValue}
-  }
+  public var tilesDropped: UInt64 = 0
 
   /// Frames that the runs processed, and those that failed in a UDF.
-  public var framesProcessed: UInt64 {
-    get {_storage._framesProcessed}
-    set {_uniqueStorage()._framesProcessed = newValue}
-  }
+  public var framesProcessed: UInt64 = 0
 
-  public var framesFailed: UInt64 {
-    get {_storage._framesFailed}
-    set {_uniqueStorage()._framesFailed = newValue}
-  }
+  public var framesFailed: UInt64 = 0
 
   /// The results whose final updates come, or have come; empty also when nothing is known of them.
-  public var results: [WireResultName] {
-    get {_storage._results}
-    set {_uniqueStorage()._results = newValue}
-  }
+  public var results: [WireResultName] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _accounting: WireAccounting? = nil
 }
 
 public nonisolated struct WireResultName: Sendable {
@@ -853,92 +887,107 @@ public nonisolated struct WireRequest: Sendable {
   public init() {}
 }
 
-public nonisolated struct WireReply: Sendable {
+public nonisolated struct WireReply: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var id: String = String()
+  public var id: String {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
-  public var session: Data = Data()
+  public var session: Data {
+    get {_storage._session}
+    set {_uniqueStorage()._session = newValue}
+  }
 
   /// The server's state before and after: idle, armed, acquiring or disconnected.
-  public var stateBefore: String = String()
+  public var stateBefore: String {
+    get {_storage._stateBefore}
+    set {_uniqueStorage()._stateBefore = newValue}
+  }
 
-  public var stateAfter: String = String()
+  public var stateAfter: String {
+    get {_storage._stateAfter}
+    set {_uniqueStorage()._stateAfter = newValue}
+  }
 
-  public var kind: WireReply.OneOf_Kind? = nil
+  public var kind: OneOf_Kind? {
+    get {return _storage._kind}
+    set {_uniqueStorage()._kind = newValue}
+  }
 
   public var failure: WireFailure {
     get {
-      if case .failure(let v)? = kind {return v}
+      if case .failure(let v)? = _storage._kind {return v}
       return WireFailure()
     }
-    set {kind = .failure(newValue)}
+    set {_uniqueStorage()._kind = .failure(newValue)}
   }
 
   public var welcome: WireWelcome {
     get {
-      if case .welcome(let v)? = kind {return v}
+      if case .welcome(let v)? = _storage._kind {return v}
       return WireWelcome()
     }
-    set {kind = .welcome(newValue)}
+    set {_uniqueStorage()._kind = .welcome(newValue)}
   }
 
   public var status: WireStatus {
     get {
-      if case .status(let v)? = kind {return v}
+      if case .status(let v)? = _storage._kind {return v}
       return WireStatus()
     }
-    set {kind = .status(newValue)}
+    set {_uniqueStorage()._kind = .status(newValue)}
   }
 
   public var directory: WireDirectory {
     get {
-      if case .directory(let v)? = kind {return v}
+      if case .directory(let v)? = _storage._kind {return v}
       return WireDirectory()
     }
-    set {kind = .directory(newValue)}
+    set {_uniqueStorage()._kind = .directory(newValue)}
   }
 
   public var snapshot: WireSnapshot {
     get {
-      if case .snapshot(let v)? = kind {return v}
+      if case .snapshot(let v)? = _storage._kind {return v}
       return WireSnapshot()
     }
-    set {kind = .snapshot(newValue)}
+    set {_uniqueStorage()._kind = .snapshot(newValue)}
   }
 
   public var detector: WireDetectorReply {
     get {
-      if case .detector(let v)? = kind {return v}
+      if case .detector(let v)? = _storage._kind {return v}
       return WireDetectorReply()
     }
-    set {kind = .detector(newValue)}
+    set {_uniqueStorage()._kind = .detector(newValue)}
   }
 
   public var done: WireDone {
     get {
-      if case .done(let v)? = kind {return v}
+      if case .done(let v)? = _storage._kind {return v}
       return WireDone()
     }
-    set {kind = .done(newValue)}
+    set {_uniqueStorage()._kind = .done(newValue)}
   }
 
   public var runStarted: WireRunStarted {
     get {
-      if case .runStarted(let v)? = kind {return v}
+      if case .runStarted(let v)? = _storage._kind {return v}
       return WireRunStarted()
     }
-    set {kind = .runStarted(newValue)}
+    set {_uniqueStorage()._kind = .runStarted(newValue)}
   }
 
   public var runList: WireRunList {
     get {
-      if case .runList(let v)? = kind {return v}
+      if case .runList(let v)? = _storage._kind {return v}
       return WireRunList()
     }
-    set {kind = .runList(newValue)}
+    set {_uniqueStorage()._kind = .runList(newValue)}
   }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -957,6 +1006,8 @@ public nonisolated struct WireReply: Sendable {
   }
 
   public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 public nonisolated struct WireFailure: Sendable {
@@ -965,7 +1016,7 @@ public nonisolated struct WireFailure: Sendable {
   // methods supported on all messages.
 
   /// A stable word: malformed, unknownRequest, unsupportedVersion, invalidArgument, notFound, detectorRefused,
-  /// detectorUnreachable, timedOut, wrongState, busy, internal.
+  /// detectorUnreachable, timedOut, wrongState, busy, forbidden, internal.
   public var code: String = String()
 
   /// For people: what was wrong, where, what to do.
@@ -1026,6 +1077,12 @@ public nonisolated struct WireWelcome: Sendable {
   public var hasStatus: Bool {self._status != nil}
   /// Clears the value of `status`. Subsequent reads from it will return its default value.
   public mutating func clearStatus() {self._status = nil}
+
+  /// Who the server takes the client for: the name its key is enrolled by, and its role (viewer, controller, worker or
+  /// admin); "local", admin, where nobody is asked.
+  public var peer: String = String()
+
+  public var role: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1215,11 +1272,69 @@ public nonisolated struct WireStatus: @unchecked Sendable {
     set {_uniqueStorage()._subscribers = newValue}
   }
 
+  public var access: WireAccessStatus {
+    get {_storage._access ?? WireAccessStatus()}
+    set {_uniqueStorage()._access = newValue}
+  }
+  /// Returns true if `access` has been explicitly set.
+  public var hasAccess: Bool {_storage._access != nil}
+  /// Clears the value of `access`. Subsequent reads from it will return its default value.
+  public mutating func clearAccess() {_uniqueStorage()._access = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Who comes in, and who does not.
+public nonisolated struct WireAccessStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Whether peers need keys.
+  public var keysNeeded: Bool = false
+
+  /// Keys that may come in.
+  public var enrolled: UInt32 = 0
+
+  public var sockets: [WireSocketAccess] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireSocketAccess: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// control, live or work.
+  public var socket: String = String()
+
+  public var connections: UInt32 = 0
+
+  /// Connections that ended in the handshake: no ZMTP, wrong server key, too slow.
+  public var failedHandshakes: UInt64 = 0
+
+  /// Peers whose key is not in the allow list.
+  public var refusedKeys: UInt64 = 0
+
+  /// Connections beyond the most that there may be.
+  public var refusedConnections: UInt64 = 0
+
+  /// Requests for which the peer's role is not enough.
+  public var refusedRequests: UInt64 = 0
+
+  /// Connections that the server ended: revoked keys, floods of subscriptions.
+  public var cutConnections: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 /// One who runs UDFs: a thread of the server, or a worker process.
@@ -1349,66 +1464,42 @@ public nonisolated struct WireDetectorStatus: Sendable {
   public init() {}
 }
 
-public nonisolated struct WireAcquisitionStatus: @unchecked Sendable {
+public nonisolated struct WireAcquisitionStatus: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var acquisition: Data {
-    get {_storage._acquisition}
-    set {_uniqueStorage()._acquisition = newValue}
-  }
+  public var acquisition: Data = Data()
 
-  public var generation: UInt64 {
-    get {_storage._generation}
-    set {_uniqueStorage()._generation = newValue}
-  }
+  public var generation: UInt64 = 0
 
   /// Empty while it runs.
-  public var endReason: String {
-    get {_storage._endReason}
-    set {_uniqueStorage()._endReason = newValue}
-  }
+  public var endReason: String = String()
 
   public var accounting: WireAccounting {
-    get {_storage._accounting ?? WireAccounting()}
-    set {_uniqueStorage()._accounting = newValue}
+    get {_accounting ?? WireAccounting()}
+    set {_accounting = newValue}
   }
   /// Returns true if `accounting` has been explicitly set.
-  public var hasAccounting: Bool {_storage._accounting != nil}
+  public var hasAccounting: Bool {self._accounting != nil}
   /// Clears the value of `accounting`. Subsequent reads from it will return its default value.
-  public mutating func clearAccounting() {_uniqueStorage()._accounting = nil}
+  public mutating func clearAccounting() {self._accounting = nil}
 
-  public var navShape: [UInt32] {
-    get {_storage._navShape}
-    set {_uniqueStorage()._navShape = newValue}
-  }
+  public var navShape: [UInt32] = []
 
-  public var sigShape: [UInt32] {
-    get {_storage._sigShape}
-    set {_uniqueStorage()._sigShape = newValue}
-  }
+  public var sigShape: [UInt32] = []
 
-  public var seconds: Double {
-    get {_storage._seconds}
-    set {_uniqueStorage()._seconds = newValue}
-  }
+  public var seconds: Double = 0
 
-  public var framesPerSecond: Double {
-    get {_storage._framesPerSecond}
-    set {_uniqueStorage()._framesPerSecond = newValue}
-  }
+  public var framesPerSecond: Double = 0
 
-  public var framesProcessed: UInt64 {
-    get {_storage._framesProcessed}
-    set {_uniqueStorage()._framesProcessed = newValue}
-  }
+  public var framesProcessed: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _accounting: WireAccounting? = nil
 }
 
 public nonisolated struct WireRingStatus: Sendable {
@@ -2341,7 +2432,7 @@ public nonisolated struct WirePlannedUdf: Sendable {
   /// Equal exactly when name, version and all parameters are.
   public var contentHash: UInt64 = 0
 
-  /// any, partition or fixedTree.
+  /// any, partition, fixedTree or sequence: see PROTOCOL.md, "Merge orders".
   public var order: String = String()
 
   public var buffers: [WireBufferDeclaration] = []
@@ -2814,99 +2905,184 @@ nonisolated extension WireFrameFormat: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireAccounting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Accounting"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}expected\0\u{1}placed\0\u{1}missing\0\u{1}rejected\0\u{1}duplicates\0\u{1}strays\0\u{3}lead_in_frames\0\u{3}flyback_frames\0\u{3}tail_frames\0\u{1}malformed\0\u{3}garbage_bytes\0\u{3}other_messages\0\u{3}dropped_by_ring_full\0\u{3}missing_ranges\0\u{3}missing_ranges_truncated\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}expected\0\u{1}placed\0\u{1}missing\0\u{1}rejected\0\u{1}duplicates\0\u{1}strays\0\u{3}lead_in_frames\0\u{3}flyback_frames\0\u{3}tail_frames\0\u{1}malformed\0\u{3}garbage_bytes\0\u{3}other_messages\0\u{3}dropped_by_ring_full\0\u{3}missing_ranges\0\u{3}missing_ranges_truncated\0\u{3}rejected_ranges\0\u{3}duplicate_ranges\0\u{3}other_ranges_truncated\0")
+
+  fileprivate class _StorageClass {
+    var _expected: UInt64 = 0
+    var _placed: UInt64 = 0
+    var _missing: UInt64 = 0
+    var _rejected: UInt64 = 0
+    var _duplicates: UInt64 = 0
+    var _strays: UInt64 = 0
+    var _leadInFrames: UInt64 = 0
+    var _flybackFrames: UInt64 = 0
+    var _tailFrames: UInt64 = 0
+    var _malformed: UInt64 = 0
+    var _garbageBytes: UInt64 = 0
+    var _otherMessages: UInt64 = 0
+    var _droppedByRingFull: UInt64 = 0
+    var _missingRanges: [WirePositionRange] = []
+    var _missingRangesTruncated: Bool = false
+    var _rejectedRanges: [WirePositionRange] = []
+    var _duplicateRanges: [WirePositionRange] = []
+    var _otherRangesTruncated: Bool = false
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _expected = source._expected
+      _placed = source._placed
+      _missing = source._missing
+      _rejected = source._rejected
+      _duplicates = source._duplicates
+      _strays = source._strays
+      _leadInFrames = source._leadInFrames
+      _flybackFrames = source._flybackFrames
+      _tailFrames = source._tailFrames
+      _malformed = source._malformed
+      _garbageBytes = source._garbageBytes
+      _otherMessages = source._otherMessages
+      _droppedByRingFull = source._droppedByRingFull
+      _missingRanges = source._missingRanges
+      _missingRangesTruncated = source._missingRangesTruncated
+      _rejectedRanges = source._rejectedRanges
+      _duplicateRanges = source._duplicateRanges
+      _otherRangesTruncated = source._otherRangesTruncated
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.expected) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.placed) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.missing) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.rejected) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.duplicates) }()
-      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.strays) }()
-      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.leadInFrames) }()
-      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.flybackFrames) }()
-      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.tailFrames) }()
-      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.malformed) }()
-      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.garbageBytes) }()
-      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.otherMessages) }()
-      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.droppedByRingFull) }()
-      case 14: try { try decoder.decodeRepeatedMessageField(value: &self.missingRanges) }()
-      case 15: try { try decoder.decodeSingularBoolField(value: &self.missingRangesTruncated) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._expected) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._placed) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._missing) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._rejected) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._duplicates) }()
+        case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._strays) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._leadInFrames) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._flybackFrames) }()
+        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._tailFrames) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._malformed) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._garbageBytes) }()
+        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._otherMessages) }()
+        case 13: try { try decoder.decodeSingularUInt64Field(value: &_storage._droppedByRingFull) }()
+        case 14: try { try decoder.decodeRepeatedMessageField(value: &_storage._missingRanges) }()
+        case 15: try { try decoder.decodeSingularBoolField(value: &_storage._missingRangesTruncated) }()
+        case 16: try { try decoder.decodeRepeatedMessageField(value: &_storage._rejectedRanges) }()
+        case 17: try { try decoder.decodeRepeatedMessageField(value: &_storage._duplicateRanges) }()
+        case 18: try { try decoder.decodeSingularBoolField(value: &_storage._otherRangesTruncated) }()
+        default: break
+        }
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.expected != 0 {
-      try visitor.visitSingularUInt64Field(value: self.expected, fieldNumber: 1)
-    }
-    if self.placed != 0 {
-      try visitor.visitSingularUInt64Field(value: self.placed, fieldNumber: 2)
-    }
-    if self.missing != 0 {
-      try visitor.visitSingularUInt64Field(value: self.missing, fieldNumber: 3)
-    }
-    if self.rejected != 0 {
-      try visitor.visitSingularUInt64Field(value: self.rejected, fieldNumber: 4)
-    }
-    if self.duplicates != 0 {
-      try visitor.visitSingularUInt64Field(value: self.duplicates, fieldNumber: 5)
-    }
-    if self.strays != 0 {
-      try visitor.visitSingularUInt64Field(value: self.strays, fieldNumber: 6)
-    }
-    if self.leadInFrames != 0 {
-      try visitor.visitSingularUInt64Field(value: self.leadInFrames, fieldNumber: 7)
-    }
-    if self.flybackFrames != 0 {
-      try visitor.visitSingularUInt64Field(value: self.flybackFrames, fieldNumber: 8)
-    }
-    if self.tailFrames != 0 {
-      try visitor.visitSingularUInt64Field(value: self.tailFrames, fieldNumber: 9)
-    }
-    if self.malformed != 0 {
-      try visitor.visitSingularUInt64Field(value: self.malformed, fieldNumber: 10)
-    }
-    if self.garbageBytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.garbageBytes, fieldNumber: 11)
-    }
-    if self.otherMessages != 0 {
-      try visitor.visitSingularUInt64Field(value: self.otherMessages, fieldNumber: 12)
-    }
-    if self.droppedByRingFull != 0 {
-      try visitor.visitSingularUInt64Field(value: self.droppedByRingFull, fieldNumber: 13)
-    }
-    if !self.missingRanges.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.missingRanges, fieldNumber: 14)
-    }
-    if self.missingRangesTruncated != false {
-      try visitor.visitSingularBoolField(value: self.missingRangesTruncated, fieldNumber: 15)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._expected != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._expected, fieldNumber: 1)
+      }
+      if _storage._placed != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._placed, fieldNumber: 2)
+      }
+      if _storage._missing != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._missing, fieldNumber: 3)
+      }
+      if _storage._rejected != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._rejected, fieldNumber: 4)
+      }
+      if _storage._duplicates != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._duplicates, fieldNumber: 5)
+      }
+      if _storage._strays != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._strays, fieldNumber: 6)
+      }
+      if _storage._leadInFrames != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._leadInFrames, fieldNumber: 7)
+      }
+      if _storage._flybackFrames != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._flybackFrames, fieldNumber: 8)
+      }
+      if _storage._tailFrames != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._tailFrames, fieldNumber: 9)
+      }
+      if _storage._malformed != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._malformed, fieldNumber: 10)
+      }
+      if _storage._garbageBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._garbageBytes, fieldNumber: 11)
+      }
+      if _storage._otherMessages != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._otherMessages, fieldNumber: 12)
+      }
+      if _storage._droppedByRingFull != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._droppedByRingFull, fieldNumber: 13)
+      }
+      if !_storage._missingRanges.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._missingRanges, fieldNumber: 14)
+      }
+      if _storage._missingRangesTruncated != false {
+        try visitor.visitSingularBoolField(value: _storage._missingRangesTruncated, fieldNumber: 15)
+      }
+      if !_storage._rejectedRanges.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._rejectedRanges, fieldNumber: 16)
+      }
+      if !_storage._duplicateRanges.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._duplicateRanges, fieldNumber: 17)
+      }
+      if _storage._otherRangesTruncated != false {
+        try visitor.visitSingularBoolField(value: _storage._otherRangesTruncated, fieldNumber: 18)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireAccounting, rhs: WireAccounting) -> Bool {
-    if lhs.expected != rhs.expected {return false}
-    if lhs.placed != rhs.placed {return false}
-    if lhs.missing != rhs.missing {return false}
-    if lhs.rejected != rhs.rejected {return false}
-    if lhs.duplicates != rhs.duplicates {return false}
-    if lhs.strays != rhs.strays {return false}
-    if lhs.leadInFrames != rhs.leadInFrames {return false}
-    if lhs.flybackFrames != rhs.flybackFrames {return false}
-    if lhs.tailFrames != rhs.tailFrames {return false}
-    if lhs.malformed != rhs.malformed {return false}
-    if lhs.garbageBytes != rhs.garbageBytes {return false}
-    if lhs.otherMessages != rhs.otherMessages {return false}
-    if lhs.droppedByRingFull != rhs.droppedByRingFull {return false}
-    if lhs.missingRanges != rhs.missingRanges {return false}
-    if lhs.missingRangesTruncated != rhs.missingRangesTruncated {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._expected != rhs_storage._expected {return false}
+        if _storage._placed != rhs_storage._placed {return false}
+        if _storage._missing != rhs_storage._missing {return false}
+        if _storage._rejected != rhs_storage._rejected {return false}
+        if _storage._duplicates != rhs_storage._duplicates {return false}
+        if _storage._strays != rhs_storage._strays {return false}
+        if _storage._leadInFrames != rhs_storage._leadInFrames {return false}
+        if _storage._flybackFrames != rhs_storage._flybackFrames {return false}
+        if _storage._tailFrames != rhs_storage._tailFrames {return false}
+        if _storage._malformed != rhs_storage._malformed {return false}
+        if _storage._garbageBytes != rhs_storage._garbageBytes {return false}
+        if _storage._otherMessages != rhs_storage._otherMessages {return false}
+        if _storage._droppedByRingFull != rhs_storage._droppedByRingFull {return false}
+        if _storage._missingRanges != rhs_storage._missingRanges {return false}
+        if _storage._missingRangesTruncated != rhs_storage._missingRangesTruncated {return false}
+        if _storage._rejectedRanges != rhs_storage._rejectedRanges {return false}
+        if _storage._duplicateRanges != rhs_storage._duplicateRanges {return false}
+        if _storage._otherRangesTruncated != rhs_storage._otherRangesTruncated {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3819,137 +3995,81 @@ nonisolated extension WireEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
   public static let protoMessageName: String = _protobuf_package + ".End"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{1}reason\0\u{1}accounting\0\u{1}seconds\0\u{3}nav_shape\0\u{3}tiles_published\0\u{3}tiles_dropped\0\u{3}frames_processed\0\u{3}frames_failed\0\u{1}results\0")
 
-  fileprivate class _StorageClass {
-    var _acquisition: Data = Data()
-    var _generation: UInt64 = 0
-    var _reason: String = String()
-    var _accounting: WireAccounting? = nil
-    var _seconds: Double = 0
-    var _navShape: [UInt32] = []
-    var _tilesPublished: UInt64 = 0
-    var _tilesDropped: UInt64 = 0
-    var _framesProcessed: UInt64 = 0
-    var _framesFailed: UInt64 = 0
-    var _results: [WireResultName] = []
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _acquisition = source._acquisition
-      _generation = source._generation
-      _reason = source._reason
-      _accounting = source._accounting
-      _seconds = source._seconds
-      _navShape = source._navShape
-      _tilesPublished = source._tilesPublished
-      _tilesDropped = source._tilesDropped
-      _framesProcessed = source._framesProcessed
-      _framesFailed = source._framesFailed
-      _results = source._results
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularBytesField(value: &_storage._acquisition) }()
-        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._generation) }()
-        case 3: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
-        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._accounting) }()
-        case 5: try { try decoder.decodeSingularDoubleField(value: &_storage._seconds) }()
-        case 6: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._navShape) }()
-        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._tilesPublished) }()
-        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._tilesDropped) }()
-        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesProcessed) }()
-        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesFailed) }()
-        case 11: try { try decoder.decodeRepeatedMessageField(value: &_storage._results) }()
-        default: break
-        }
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._accounting) }()
+      case 5: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
+      case 6: try { try decoder.decodeRepeatedUInt32Field(value: &self.navShape) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.tilesPublished) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.tilesDropped) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.framesProcessed) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.framesFailed) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.results) }()
+      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if !_storage._acquisition.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._acquisition, fieldNumber: 1)
-      }
-      if _storage._generation != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._generation, fieldNumber: 2)
-      }
-      if !_storage._reason.isEmpty {
-        try visitor.visitSingularStringField(value: _storage._reason, fieldNumber: 3)
-      }
-      try { if let v = _storage._accounting {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-      } }()
-      if _storage._seconds.bitPattern != 0 {
-        try visitor.visitSingularDoubleField(value: _storage._seconds, fieldNumber: 5)
-      }
-      if !_storage._navShape.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._navShape, fieldNumber: 6)
-      }
-      if _storage._tilesPublished != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._tilesPublished, fieldNumber: 7)
-      }
-      if _storage._tilesDropped != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._tilesDropped, fieldNumber: 8)
-      }
-      if _storage._framesProcessed != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._framesProcessed, fieldNumber: 9)
-      }
-      if _storage._framesFailed != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._framesFailed, fieldNumber: 10)
-      }
-      if !_storage._results.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._results, fieldNumber: 11)
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 1)
+    }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    try { if let v = self._accounting {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    if self.seconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 5)
+    }
+    if !self.navShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.navShape, fieldNumber: 6)
+    }
+    if self.tilesPublished != 0 {
+      try visitor.visitSingularUInt64Field(value: self.tilesPublished, fieldNumber: 7)
+    }
+    if self.tilesDropped != 0 {
+      try visitor.visitSingularUInt64Field(value: self.tilesDropped, fieldNumber: 8)
+    }
+    if self.framesProcessed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesProcessed, fieldNumber: 9)
+    }
+    if self.framesFailed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesFailed, fieldNumber: 10)
+    }
+    if !self.results.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.results, fieldNumber: 11)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireEnd, rhs: WireEnd) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._acquisition != rhs_storage._acquisition {return false}
-        if _storage._generation != rhs_storage._generation {return false}
-        if _storage._reason != rhs_storage._reason {return false}
-        if _storage._accounting != rhs_storage._accounting {return false}
-        if _storage._seconds != rhs_storage._seconds {return false}
-        if _storage._navShape != rhs_storage._navShape {return false}
-        if _storage._tilesPublished != rhs_storage._tilesPublished {return false}
-        if _storage._tilesDropped != rhs_storage._tilesDropped {return false}
-        if _storage._framesProcessed != rhs_storage._framesProcessed {return false}
-        if _storage._framesFailed != rhs_storage._framesFailed {return false}
-        if _storage._results != rhs_storage._results {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs._accounting != rhs._accounting {return false}
+    if lhs.seconds != rhs.seconds {return false}
+    if lhs.navShape != rhs.navShape {return false}
+    if lhs.tilesPublished != rhs.tilesPublished {return false}
+    if lhs.tilesDropped != rhs.tilesDropped {return false}
+    if lhs.framesProcessed != rhs.framesProcessed {return false}
+    if lhs.framesFailed != rhs.framesFailed {return false}
+    if lhs.results != rhs.results {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4308,203 +4428,247 @@ nonisolated extension WireReply: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
   public static let protoMessageName: String = _protobuf_package + ".Reply"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}session\0\u{3}state_before\0\u{3}state_after\0\u{2}\u{6}failure\0\u{1}welcome\0\u{1}status\0\u{1}directory\0\u{1}snapshot\0\u{1}detector\0\u{1}done\0\u{3}run_started\0\u{3}run_list\0")
 
+  fileprivate class _StorageClass {
+    var _id: String = String()
+    var _session: Data = Data()
+    var _stateBefore: String = String()
+    var _stateAfter: String = String()
+    var _kind: WireReply.OneOf_Kind?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _session = source._session
+      _stateBefore = source._stateBefore
+      _stateAfter = source._stateAfter
+      _kind = source._kind
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.session) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.stateBefore) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.stateAfter) }()
-      case 10: try {
-        var v: WireFailure?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .failure(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._id) }()
+        case 2: try { try decoder.decodeSingularBytesField(value: &_storage._session) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._stateBefore) }()
+        case 4: try { try decoder.decodeSingularStringField(value: &_storage._stateAfter) }()
+        case 10: try {
+          var v: WireFailure?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .failure(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .failure(v)
+          }
+        }()
+        case 11: try {
+          var v: WireWelcome?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .welcome(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .welcome(v)
+          }
+        }()
+        case 12: try {
+          var v: WireStatus?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .status(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .status(v)
+          }
+        }()
+        case 13: try {
+          var v: WireDirectory?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .directory(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .directory(v)
+          }
+        }()
+        case 14: try {
+          var v: WireSnapshot?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .snapshot(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .snapshot(v)
+          }
+        }()
+        case 15: try {
+          var v: WireDetectorReply?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .detector(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .detector(v)
+          }
+        }()
+        case 16: try {
+          var v: WireDone?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .done(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .done(v)
+          }
+        }()
+        case 17: try {
+          var v: WireRunStarted?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .runStarted(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .runStarted(v)
+          }
+        }()
+        case 18: try {
+          var v: WireRunList?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .runList(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .runList(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .failure(v)
-        }
-      }()
-      case 11: try {
-        var v: WireWelcome?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .welcome(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .welcome(v)
-        }
-      }()
-      case 12: try {
-        var v: WireStatus?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .status(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .status(v)
-        }
-      }()
-      case 13: try {
-        var v: WireDirectory?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .directory(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .directory(v)
-        }
-      }()
-      case 14: try {
-        var v: WireSnapshot?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .snapshot(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .snapshot(v)
-        }
-      }()
-      case 15: try {
-        var v: WireDetectorReply?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .detector(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .detector(v)
-        }
-      }()
-      case 16: try {
-        var v: WireDone?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .done(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .done(v)
-        }
-      }()
-      case 17: try {
-        var v: WireRunStarted?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .runStarted(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .runStarted(v)
-        }
-      }()
-      case 18: try {
-        var v: WireRunList?
-        var hadOneofValue = false
-        if let current = self.kind {
-          hadOneofValue = true
-          if case .runList(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .runList(v)
-        }
-      }()
-      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.id.isEmpty {
-      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
-    }
-    if !self.session.isEmpty {
-      try visitor.visitSingularBytesField(value: self.session, fieldNumber: 2)
-    }
-    if !self.stateBefore.isEmpty {
-      try visitor.visitSingularStringField(value: self.stateBefore, fieldNumber: 3)
-    }
-    if !self.stateAfter.isEmpty {
-      try visitor.visitSingularStringField(value: self.stateAfter, fieldNumber: 4)
-    }
-    switch self.kind {
-    case .failure?: try {
-      guard case .failure(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    }()
-    case .welcome?: try {
-      guard case .welcome(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    }()
-    case .status?: try {
-      guard case .status(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-    }()
-    case .directory?: try {
-      guard case .directory(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
-    }()
-    case .snapshot?: try {
-      guard case .snapshot(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-    }()
-    case .detector?: try {
-      guard case .detector(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-    }()
-    case .done?: try {
-      guard case .done(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    }()
-    case .runStarted?: try {
-      guard case .runStarted(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-    }()
-    case .runList?: try {
-      guard case .runList(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
-    }()
-    case nil: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._id.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._id, fieldNumber: 1)
+      }
+      if !_storage._session.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._session, fieldNumber: 2)
+      }
+      if !_storage._stateBefore.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._stateBefore, fieldNumber: 3)
+      }
+      if !_storage._stateAfter.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._stateAfter, fieldNumber: 4)
+      }
+      switch _storage._kind {
+      case .failure?: try {
+        guard case .failure(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .welcome?: try {
+        guard case .welcome(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case .status?: try {
+        guard case .status(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      }()
+      case .directory?: try {
+        guard case .directory(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      }()
+      case .snapshot?: try {
+        guard case .snapshot(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      }()
+      case .detector?: try {
+        guard case .detector(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      }()
+      case .done?: try {
+        guard case .done(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .runStarted?: try {
+        guard case .runStarted(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .runList?: try {
+        guard case .runList(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireReply, rhs: WireReply) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.session != rhs.session {return false}
-    if lhs.stateBefore != rhs.stateBefore {return false}
-    if lhs.stateAfter != rhs.stateAfter {return false}
-    if lhs.kind != rhs.kind {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._session != rhs_storage._session {return false}
+        if _storage._stateBefore != rhs_storage._stateBefore {return false}
+        if _storage._stateAfter != rhs_storage._stateAfter {return false}
+        if _storage._kind != rhs_storage._kind {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4592,7 +4756,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Welcome"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}server\0\u{1}session\0\u{1}clock\0\u{1}directory\0\u{1}status\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}server\0\u{1}session\0\u{1}clock\0\u{1}directory\0\u{1}status\0\u{2}J\u{1}peer\0\u{1}role\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4606,6 +4770,8 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.clock) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._directory) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._status) }()
+      case 80: try { try decoder.decodeSingularStringField(value: &self.peer) }()
+      case 81: try { try decoder.decodeSingularStringField(value: &self.role) }()
       default: break
       }
     }
@@ -4634,6 +4800,12 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
     try { if let v = self._status {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     } }()
+    if !self.peer.isEmpty {
+      try visitor.visitSingularStringField(value: self.peer, fieldNumber: 80)
+    }
+    if !self.role.isEmpty {
+      try visitor.visitSingularStringField(value: self.role, fieldNumber: 81)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4644,6 +4816,8 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.clock != rhs.clock {return false}
     if lhs._directory != rhs._directory {return false}
     if lhs._status != rhs._status {return false}
+    if lhs.peer != rhs.peer {return false}
+    if lhs.role != rhs.role {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4759,7 +4933,7 @@ nonisolated extension WireStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Status"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0\u{2}>access\0")
 
   fileprivate class _StorageClass {
     var _server: String = String()
@@ -4780,6 +4954,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _workers: [WireWorkerStatus] = []
     var _dispatch: WireDispatchStatus? = nil
     var _subscribers: [WireSubscriberStatus] = []
+    var _access: WireAccessStatus? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -4808,6 +4983,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _workers = source._workers
       _dispatch = source._dispatch
       _subscribers = source._subscribers
+      _access = source._access
     }
   }
 
@@ -4844,6 +5020,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 16: try { try decoder.decodeRepeatedMessageField(value: &_storage._workers) }()
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._dispatch) }()
         case 18: try { try decoder.decodeRepeatedMessageField(value: &_storage._subscribers) }()
+        case 80: try { try decoder.decodeSingularMessageField(value: &_storage._access) }()
         default: break
         }
       }
@@ -4910,6 +5087,9 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if !_storage._subscribers.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._subscribers, fieldNumber: 18)
       }
+      try { if let v = _storage._access {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4937,10 +5117,111 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._workers != rhs_storage._workers {return false}
         if _storage._dispatch != rhs_storage._dispatch {return false}
         if _storage._subscribers != rhs_storage._subscribers {return false}
+        if _storage._access != rhs_storage._access {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAccessStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".AccessStatus"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}keys_needed\0\u{1}enrolled\0\u{1}sockets\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.keysNeeded) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.enrolled) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.sockets) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.keysNeeded != false {
+      try visitor.visitSingularBoolField(value: self.keysNeeded, fieldNumber: 1)
+    }
+    if self.enrolled != 0 {
+      try visitor.visitSingularUInt32Field(value: self.enrolled, fieldNumber: 2)
+    }
+    if !self.sockets.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sockets, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireAccessStatus, rhs: WireAccessStatus) -> Bool {
+    if lhs.keysNeeded != rhs.keysNeeded {return false}
+    if lhs.enrolled != rhs.enrolled {return false}
+    if lhs.sockets != rhs.sockets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSocketAccess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SocketAccess"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}socket\0\u{1}connections\0\u{3}failed_handshakes\0\u{3}refused_keys\0\u{3}refused_connections\0\u{3}refused_requests\0\u{3}cut_connections\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.socket) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.connections) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.failedHandshakes) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.refusedKeys) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.refusedConnections) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.refusedRequests) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.cutConnections) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.socket.isEmpty {
+      try visitor.visitSingularStringField(value: self.socket, fieldNumber: 1)
+    }
+    if self.connections != 0 {
+      try visitor.visitSingularUInt32Field(value: self.connections, fieldNumber: 2)
+    }
+    if self.failedHandshakes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.failedHandshakes, fieldNumber: 3)
+    }
+    if self.refusedKeys != 0 {
+      try visitor.visitSingularUInt64Field(value: self.refusedKeys, fieldNumber: 4)
+    }
+    if self.refusedConnections != 0 {
+      try visitor.visitSingularUInt64Field(value: self.refusedConnections, fieldNumber: 5)
+    }
+    if self.refusedRequests != 0 {
+      try visitor.visitSingularUInt64Field(value: self.refusedRequests, fieldNumber: 6)
+    }
+    if self.cutConnections != 0 {
+      try visitor.visitSingularUInt64Field(value: self.cutConnections, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireSocketAccess, rhs: WireSocketAccess) -> Bool {
+    if lhs.socket != rhs.socket {return false}
+    if lhs.connections != rhs.connections {return false}
+    if lhs.failedHandshakes != rhs.failedHandshakes {return false}
+    if lhs.refusedKeys != rhs.refusedKeys {return false}
+    if lhs.refusedConnections != rhs.refusedConnections {return false}
+    if lhs.refusedRequests != rhs.refusedRequests {return false}
+    if lhs.cutConnections != rhs.cutConnections {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5219,123 +5500,71 @@ nonisolated extension WireAcquisitionStatus: SwiftProtobuf.Message, SwiftProtobu
   public static let protoMessageName: String = _protobuf_package + ".AcquisitionStatus"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{3}end_reason\0\u{1}accounting\0\u{3}nav_shape\0\u{3}sig_shape\0\u{1}seconds\0\u{3}frames_per_second\0\u{3}frames_processed\0")
 
-  fileprivate class _StorageClass {
-    var _acquisition: Data = Data()
-    var _generation: UInt64 = 0
-    var _endReason: String = String()
-    var _accounting: WireAccounting? = nil
-    var _navShape: [UInt32] = []
-    var _sigShape: [UInt32] = []
-    var _seconds: Double = 0
-    var _framesPerSecond: Double = 0
-    var _framesProcessed: UInt64 = 0
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _acquisition = source._acquisition
-      _generation = source._generation
-      _endReason = source._endReason
-      _accounting = source._accounting
-      _navShape = source._navShape
-      _sigShape = source._sigShape
-      _seconds = source._seconds
-      _framesPerSecond = source._framesPerSecond
-      _framesProcessed = source._framesProcessed
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularBytesField(value: &_storage._acquisition) }()
-        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._generation) }()
-        case 3: try { try decoder.decodeSingularStringField(value: &_storage._endReason) }()
-        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._accounting) }()
-        case 5: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._navShape) }()
-        case 6: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._sigShape) }()
-        case 7: try { try decoder.decodeSingularDoubleField(value: &_storage._seconds) }()
-        case 8: try { try decoder.decodeSingularDoubleField(value: &_storage._framesPerSecond) }()
-        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesProcessed) }()
-        default: break
-        }
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.endReason) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._accounting) }()
+      case 5: try { try decoder.decodeRepeatedUInt32Field(value: &self.navShape) }()
+      case 6: try { try decoder.decodeRepeatedUInt32Field(value: &self.sigShape) }()
+      case 7: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.framesPerSecond) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.framesProcessed) }()
+      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if !_storage._acquisition.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._acquisition, fieldNumber: 1)
-      }
-      if _storage._generation != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._generation, fieldNumber: 2)
-      }
-      if !_storage._endReason.isEmpty {
-        try visitor.visitSingularStringField(value: _storage._endReason, fieldNumber: 3)
-      }
-      try { if let v = _storage._accounting {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-      } }()
-      if !_storage._navShape.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._navShape, fieldNumber: 5)
-      }
-      if !_storage._sigShape.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._sigShape, fieldNumber: 6)
-      }
-      if _storage._seconds.bitPattern != 0 {
-        try visitor.visitSingularDoubleField(value: _storage._seconds, fieldNumber: 7)
-      }
-      if _storage._framesPerSecond.bitPattern != 0 {
-        try visitor.visitSingularDoubleField(value: _storage._framesPerSecond, fieldNumber: 8)
-      }
-      if _storage._framesProcessed != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._framesProcessed, fieldNumber: 9)
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 1)
+    }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 2)
+    }
+    if !self.endReason.isEmpty {
+      try visitor.visitSingularStringField(value: self.endReason, fieldNumber: 3)
+    }
+    try { if let v = self._accounting {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    if !self.navShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.navShape, fieldNumber: 5)
+    }
+    if !self.sigShape.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.sigShape, fieldNumber: 6)
+    }
+    if self.seconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 7)
+    }
+    if self.framesPerSecond.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.framesPerSecond, fieldNumber: 8)
+    }
+    if self.framesProcessed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesProcessed, fieldNumber: 9)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireAcquisitionStatus, rhs: WireAcquisitionStatus) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._acquisition != rhs_storage._acquisition {return false}
-        if _storage._generation != rhs_storage._generation {return false}
-        if _storage._endReason != rhs_storage._endReason {return false}
-        if _storage._accounting != rhs_storage._accounting {return false}
-        if _storage._navShape != rhs_storage._navShape {return false}
-        if _storage._sigShape != rhs_storage._sigShape {return false}
-        if _storage._seconds != rhs_storage._seconds {return false}
-        if _storage._framesPerSecond != rhs_storage._framesPerSecond {return false}
-        if _storage._framesProcessed != rhs_storage._framesProcessed {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.endReason != rhs.endReason {return false}
+    if lhs._accounting != rhs._accounting {return false}
+    if lhs.navShape != rhs.navShape {return false}
+    if lhs.sigShape != rhs.sigShape {return false}
+    if lhs.seconds != rhs.seconds {return false}
+    if lhs.framesPerSecond != rhs.framesPerSecond {return false}
+    if lhs.framesProcessed != rhs.framesProcessed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

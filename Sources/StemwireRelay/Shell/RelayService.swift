@@ -44,6 +44,7 @@ actor RelayService {
     private let session: Locked<[UInt8]>
     private let logger: Logger
     private let viewers: ViewerSocket
+    let access: [SocketGuard]
     let subscribers = SubscriberBook()
     private let reportID = AcquisitionUUID.random().bytes
     private let began = ContinuousClock.now
@@ -73,17 +74,21 @@ actor RelayService {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
 
-    /// - Parameter session: kept at the server's present session, for the control socket's replies.
+    /// - Parameters:
+    ///   - access: whom the control and the live socket let in.
+    ///   - session: kept at the server's present session, for the control socket's replies.
     init(
-        _ configuration: RelayConfiguration, on reactor: Reactor, in context: Context, session: Locked<[UInt8]>,
+        _ configuration: RelayConfiguration, on reactor: Reactor, in context: Context, access: [SocketGuard],
+        session: Locked<[UInt8]>,
         logger: Logger
     ) throws(ZMQError) {
         self.configuration = configuration
         self.reactor = reactor
         self.context = context
+        self.access = access
         self.session = session
         self.logger = logger
-        viewers = try ViewerSocket(on: reactor, in: context, queueBytes: configuration.queueBytes)
+        viewers = try ViewerSocket(on: reactor, in: context, access: access[1], queueBytes: configuration.queueBytes)
     }
 
     /// Binds the viewers' socket. Returns the endpoint with its port.
@@ -121,7 +126,8 @@ actor RelayService {
         var told = ""
         while !isStopped {
             do throws(ConnectError) {
-                let options = ConnectionOptions(clientName: "stemwire relay")
+                let options = ConnectionOptions(
+                    clientName: "stemwire relay", token: configuration.token)
                 let made = try await StemwireConnection.connect(
                     to: configuration.upstream.description, timeout: .seconds(2), options: options)
                 connection = made
@@ -176,11 +182,11 @@ actor RelayService {
         livePort = Int(upstream.directory.livePort)
         liveTopics = upstream.topics
         let server = configuration.upstream
-        let address = server.isIPv6 ? "tcp://[\(server.host)]:\(livePort)" : "tcp://\(server.host):\(livePort)"
+        let address = server.address(of: .live, port: livePort)
         do throws(ZMQError) {
             let link = try Link(
                 .sub, to: address, isIPv6: server.isIPv6, in: context, on: reactor,
-                receiveHighWaterMark: Self.receiveHighWaterMark,
+                token: configuration.token, receiveHighWaterMark: Self.receiveHighWaterMark,
                 handlers: Link.Handlers(
                     message: { [self] in received($0) }, change: { [self] in liveChanged($0) },
                     malformed: { [self] in cache.noteMalformed() }))

@@ -25,6 +25,7 @@ final class ViewerSocket {
 
     private let queued: QueuedMessages
     private let socket: PublisherSocket
+    private let access: SocketGuard
     private let reactor: Reactor
     private lazy var pace = PacedQueue<Passing>(
         on: reactor, longestBacklog: Self.longestBacklog,
@@ -33,14 +34,18 @@ final class ViewerSocket {
     private(set) var counts = Counts()
 
     /// - Parameter queueBytes: what the queues of all viewers together may hold.
-    init(on reactor: Reactor, in context: Context, queueBytes: Int) throws(ZMQError) {
+    init(on reactor: Reactor, in context: Context, access: SocketGuard, queueBytes: Int) throws(ZMQError) {
+        self.access = access
         self.reactor = reactor
         queued = QueuedMessages(limit: queueBytes)
-        socket = try PublisherSocket(on: reactor, in: context)
+        socket = try PublisherSocket(on: reactor, in: context, access: access)
     }
 
     var subscriptionCount: Int { socket.subscriptions.count }
-    var refused: UInt64 { socket.subscriptions.refused + socket.failedHandshakes }
+    var refused: UInt64 {
+        socket.subscriptions.refused + access.counters.failedHandshakes.load(ordering: .relaxed)
+            + access.counters.refusedKeys.load(ordering: .relaxed)
+    }
     var queuedBytes: Int { queued.bytes }
 
     /// Binds, and takes subscriptions from now on. Returns the endpoint with its port.

@@ -47,7 +47,7 @@ package struct ControlAnswer: Sendable {
 /// The protocol's failure codes (PROTOCOL.md, section 4).
 package enum FailureCode: String, Sendable, Error {
     case malformed, unknownRequest, unsupportedVersion, invalidArgument, notFound, detectorRefused
-    case detectorUnreachable, timedOut, wrongState, busy, `internal`
+    case detectorUnreachable, timedOut, wrongState, busy, forbidden, `internal`
 }
 
 /// The control socket: reads requests of REQ and DEALER peers, protobuf or JSON, has them answered, sends the replies.
@@ -70,6 +70,7 @@ package actor ControlService {
 
     private let reactor: Reactor
     private let socket: Socket
+    private nonisolated let access: SocketGuard
     private let handler: any ControlHandling
     private let session: @Sendable () -> [UInt8]
     private var cache = AnswerCache<ReturnAddress, ControlAnswer>()
@@ -86,12 +87,15 @@ package actor ControlService {
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
 
-    /// - Parameter session: what replies name; asked on the reactor's thread.
+    /// - Parameters:
+    ///   - access: whom it lets in.
+    ///   - session: what replies name; asked on the reactor's thread.
     package init(
-        on reactor: Reactor, in context: Context, session: @escaping @Sendable () -> [UInt8],
+        on reactor: Reactor, in context: Context, access: SocketGuard, session: @escaping @Sendable () -> [UInt8],
         handler: any ControlHandling
     ) throws(ZMQError) {
         self.reactor = reactor
+        self.access = access
         self.handler = handler
         self.session = session
         // What is a little too large is refused by an answer; libzmq would cut the peer off without a word.
@@ -104,11 +108,12 @@ package actor ControlService {
     /// Binds and begins to answer. Returns the endpoint with its port.
     package func start(at endpoint: String) throws(ZMQError) -> String {
         reactor.watch(socket) { [self] _ in receive() }
-        try reactor.monitor(socket) { [counters] event in
+        try reactor.monitor(socket) { [counters, access] event in
+            access.observe(event)
             guard case .handshakeFailed = event else { return }
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
         }
-        return try socket.bind(endpoint)
+        return try access.bind(socket, at: endpoint)
     }
 
     package func stop() {
@@ -128,6 +133,7 @@ package actor ControlService {
     }
 
     private func take(_ parts: [ReceivedPart]) {
+        guard let last = parts.last, let peer = access.sender(of: last) else { return }
         let hasDelimiter = parts.count > 1 && parts[1].count == 0
         let body = parts.dropFirst(hasDelimiter ? 2 : 1)
         guard let routingID = parts.first, let bytes = body.first?.bytes else {
@@ -142,14 +148,16 @@ package actor ControlService {
             routingID: routingID, hasDelimiter: hasDelimiter, encoding: ControlEncoding(sniffing: bytes))
         do throws(ControlCodingError) {
             let (request, _) = try ControlCoding.decode(WireRequest.self, from: bytes)
-            begin(request, payload: Array(body.dropFirst()), from: address)
+            begin(request, payload: Array(body.dropFirst()), of: peer, from: address)
         } catch {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
             send(.failure(.malformed, error.description), to: address)
         }
     }
 
-    private func begin(_ request: WireRequest, payload: [ReceivedPart], from address: ReturnAddress) {
+    private func begin(
+        _ request: WireRequest, payload: [ReceivedPart], of sender: KnownPeer, from address: ReturnAddress
+    ) {
         guard request.id.utf8.count <= WireLimits.identifierBytes else {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
             return send(.failure(.malformed, "the id is longer than \(WireLimits.identifierBytes) bytes"), to: address)
@@ -157,6 +165,15 @@ package actor ControlService {
         if let fault = Self.fault(of: payload, request) {
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
             var answer = ControlAnswer.failure(.malformed, fault)
+            answer.reply.id = request.id
+            return send(answer, to: address)
+        }
+        guard sender.role >= request.leastRole else {
+            access.counters.refusedRequests.wrappingAdd(1, ordering: .relaxed)
+            var answer = ControlAnswer.failure(
+                .forbidden,
+                "this needs the role \(request.leastRole); the key of this connection, \(sender.name), is a \(sender.role)'s"
+            )
             answer.reply.id = request.id
             return send(answer, to: address)
         }
@@ -181,6 +198,9 @@ package actor ControlService {
         let deadline = ContinuousClock.now + (asked > .zero ? min(asked, Self.longestDeadline) : Self.defaultDeadline)
         Task { [self] in
             var answer = await handler.answer(request, payload: payload, deadline: deadline)
+            if case .welcome? = answer.reply.kind {
+                (answer.reply.welcome.peer, answer.reply.welcome.role) = (sender.name, sender.role.rawValue)
+            }
             answer.reply.id = request.id
             outstanding -= 1
             let left = outstandingOfPeer[peer, default: 1] - 1

@@ -12,6 +12,8 @@ final class StatusReport: Sendable {
         var work: WorkSocket.Counters?
         var dispatch: Locked<DispatchReport>?
         var control: ControlService.Counters?
+        var guards: [SocketGuard] = []
+        var gatekeeper: Gatekeeper?
     }
 
     private static let earlierAcquisitions = 8
@@ -40,9 +42,13 @@ final class StatusReport: Sendable {
 
     func attach(
         link: DetectorLink, live: LivePublisher.Counters, work: WorkSocket.Counters, dispatch: Locked<DispatchReport>,
-        control: ControlService.Counters
+        control: ControlService.Counters, guards: [SocketGuard], gatekeeper: Gatekeeper?
     ) {
-        attached.withLock { $0 = Attached(link: link, live: live, work: work, dispatch: dispatch, control: control) }
+        attached.withLock {
+            $0 = Attached(
+                link: link, live: live, work: work, dispatch: dispatch, control: control, guards: guards,
+                gatekeeper: gatekeeper)
+        }
     }
 
     /// The detector has been armed; the state shows it also while the acquisition header is on its way.
@@ -83,7 +89,7 @@ final class StatusReport: Sendable {
         status.earlierAcquisitions = summaries.filter { $0.generation < status.previousAcquisition.generation }
             .suffix(Self.earlierAcquisitions).map { summary in
                 var earlier = WireAcquisitionStatus(summary)
-                earlier.accounting.limitMissingRanges(to: Self.earlierMissingRanges)
+                earlier.accounting.limitRanges(to: Self.earlierMissingRanges)
                 return earlier
             }
         status.ring = ringStatus()
@@ -98,14 +104,39 @@ final class StatusReport: Sendable {
         status.malformedControl = attached.control?.malformed.load(ordering: .relaxed) ?? 0
         status.malformedWork = attached.work?.malformed.load(ordering: .relaxed) ?? 0
         status.malformedLive =
-            (attached.live?.refusedSubscriptions.load(ordering: .relaxed) ?? 0)
-            + (attached.live?.failedHandshakes.load(ordering: .relaxed) ?? 0)
+            (attached.live?.refusedSubscriptions.load(ordering: .relaxed) ?? 0) + failedHandshakes("live", attached)
         status.workPeers = UInt32(attached.work?.peers.load(ordering: .relaxed) ?? 0)
         if let report = attached.dispatch?.withLock({ $0 }) {
             status.workers = report.workers
             status.dispatch = report.dispatch
         }
         status.subscribers = subscribers.wire()
+        status.access = access(attached)
+        return status
+    }
+
+    private func failedHandshakes(_ service: String, _ attached: Attached) -> UInt64 {
+        attached.guards.filter { $0.service == service }.reduce(0) { sum, access in
+            sum + access.counters.failedHandshakes.load(ordering: .relaxed)
+                + access.counters.refusedKeys.load(ordering: .relaxed)
+        }
+    }
+
+    private func access(_ attached: Attached) -> WireAccessStatus {
+        var status = WireAccessStatus()
+        status.keysNeeded = attached.gatekeeper != nil
+        status.enrolled = UInt32(attached.gatekeeper?.count ?? 0)
+        status.sockets = attached.guards.map { access in
+            var socket = WireSocketAccess()
+            socket.socket = access.service
+            socket.connections = UInt32(max(0, access.counters.connections.load(ordering: .relaxed)))
+            socket.failedHandshakes = access.counters.failedHandshakes.load(ordering: .relaxed)
+            socket.refusedKeys = access.counters.refusedKeys.load(ordering: .relaxed)
+            socket.refusedConnections = access.counters.refusedConnections.load(ordering: .relaxed)
+            socket.refusedRequests = access.counters.refusedRequests.load(ordering: .relaxed)
+            socket.cutConnections = access.counters.cutConnections.load(ordering: .relaxed)
+            return socket
+        }
         return status
     }
 

@@ -17,7 +17,7 @@ actor LivePublisher {
     private static let longestBacklog = 64
 
     private let reactor: Reactor
-    private let socket: PublisherSocket
+    private nonisolated let access: SocketGuard
     private let ring: FrameRing
     private let queue: TileQueue
     private let wakeUp: WakeUp
@@ -46,7 +46,6 @@ actor LivePublisher {
     final class Counters: Sendable {
         let subscriptions = Atomic<Int>(0)
         let refusedSubscriptions = Atomic<UInt64>(0)
-        let failedHandshakes = Atomic<UInt64>(0)
         let tilesPublished = Atomic<UInt64>(0)
         let tilesDropped = Atomic<UInt64>(0)
         let updatesPublished = Atomic<UInt64>(0)
@@ -58,11 +57,13 @@ actor LivePublisher {
     ///   - queue: the source's events; its `onPush` signals `wakeUp`.
     ///   - status: what is published once a second.
     init(
-        on reactor: Reactor, in context: Context, ring: FrameRing, queue: TileQueue, wakeUp: WakeUp, pins: TilePins,
+        on reactor: Reactor, in context: Context, access: SocketGuard, ring: FrameRing, queue: TileQueue,
+        wakeUp: WakeUp, pins: TilePins,
         table: RunTable, session: [UInt8], configuration: ServerConfiguration,
         status: @escaping @Sendable () -> WireStatus
     ) throws(ZMQError) {
         self.reactor = reactor
+        self.access = access
         self.ring = ring
         self.queue = queue
         self.wakeUp = wakeUp
@@ -75,7 +76,7 @@ actor LivePublisher {
         sendsChecksums = configuration.sendsChecksums
         updateInterval = .seconds(1 / max(0.1, configuration.updatesPerSecond))
         updates = UpdatePlan(source: configuration.sourceName)
-        socket = try PublisherSocket(on: reactor, in: context)
+        socket = try PublisherSocket(on: reactor, in: context, access: access)
     }
 
     /// Binds and begins to publish. Returns the endpoint with its port.
@@ -95,7 +96,6 @@ actor LivePublisher {
         wantsTiles = socket.subscriptions.wants(tileTopic)
         counters.subscriptions.store(socket.subscriptions.count, ordering: .relaxed)
         counters.refusedSubscriptions.store(socket.subscriptions.refused, ordering: .relaxed)
-        counters.failedHandshakes.store(socket.failedHandshakes, ordering: .relaxed)
     }
 
     /// Publishes what is left in the queue, and closes.

@@ -10,15 +10,17 @@ package final class PublisherSocket {
 
     private let reactor: Reactor
     private let context: Context
+    private let access: SocketGuard
     private var socket: Socket
     private var endpoint = ""
     private var isClosed = false
     package private(set) var subscriptions = SubscriptionTable()
-    package private(set) var failedHandshakes: UInt64 = 0
     private var onChange: () -> Void = {}
 
-    package init(on reactor: Reactor, in context: Context) throws(ZMQError) {
+    /// - Parameter access: who may come in.
+    package init(on reactor: Reactor, in context: Context, access: SocketGuard) throws(ZMQError) {
         self.reactor = reactor
+        self.access = access
         self.context = context
         socket = try Socket(.xpub, in: context, options: Self.options)
     }
@@ -29,6 +31,8 @@ package final class PublisherSocket {
         options.receiveHighWaterMark = nil
         options.linger = .milliseconds(200)
         options.backlog = 128
+        // All are needed to know whose connection wants what.
+        options.xpubVerbosity = .everything
         options.tcpMaxRetransmit = .seconds(10)
         return options
     }
@@ -39,7 +43,7 @@ package final class PublisherSocket {
     package func open(at endpoint: String, onChange: @escaping () -> Void = {}) throws(ZMQError) -> String {
         self.onChange = onChange
         try watch()
-        self.endpoint = try socket.bind(endpoint)
+        self.endpoint = try access.bind(socket, at: endpoint)
         return self.endpoint
     }
 
@@ -61,15 +65,25 @@ package final class PublisherSocket {
     }
 
     private func watch() throws(ZMQError) {
-        reactor.watchSubscriptions(of: socket) { [self] change in
-            _ = subscriptions.take(change)
+        reactor.watchSubscriptions(of: socket) { [self] change, origin in
+            take(change, origin)
             if subscriptions.isFlooded { dismissSubscribers() }
             onChange()
         }
         try reactor.monitor(socket) { [self] event in
-            guard case .handshakeFailed = event else { return }
-            failedHandshakes += 1
+            access.observe(event)
+            if case .disconnected(_, let connection) = event { subscriptions.ended(connection) }
             onChange()
+        }
+    }
+
+    private func take(_ change: SubscriptionChange, _ origin: SubscriptionOrigin) {
+        if let connection = origin.connection {
+            // What libzmq sends it until it is cut off is in its topics; the server makes nothing for it.
+            guard access.peer(userID: origin.userID, connection: connection) != nil else { return }
+        }
+        if subscriptions.take(change, from: origin.connection) == .flood, let connection = origin.connection {
+            access.cut(connection)
         }
     }
 
@@ -85,7 +99,7 @@ package final class PublisherSocket {
         do throws(ZMQError) {
             socket = try Socket(.xpub, in: context, options: Self.options)
             try watch()
-            try socket.bind(endpoint)
+            _ = try access.bind(socket, at: endpoint)
         } catch {
             // libzmq's own thread has still to give the port back.
             socket.close()

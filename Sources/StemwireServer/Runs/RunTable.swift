@@ -28,6 +28,7 @@ package final class RunTable: Sendable {
         /// How the last acquisitions ended, the newest last.
         var summaries: [AcquisitionSummary] = []
         var count = 0
+        var totals = AccountingTotals()
     }
 
     /// Acquisitions whose end is remembered.
@@ -219,8 +220,12 @@ package final class RunTable: Sendable {
     /// An acquisition ended; with `hasStarted` false it has no record.
     func ended(_ summary: AcquisitionSummary) {
         let record = state.withLock { state in
-            state.summaries.append(summary)
-            if state.summaries.count > Self.keptSummaries { state.summaries.removeFirst() }
+            // Live publisher and desk both tell, each when it has got there.
+            if !state.summaries.contains(where: { $0.generation == summary.generation }) {
+                state.summaries.append(summary)
+                state.totals.add(summary)
+                if state.summaries.count > Self.keptSummaries { state.summaries.removeFirst() }
+            }
             return state.acquisitions.last { $0.description.generation == summary.generation }
         }
         record?.ended(summary)
@@ -235,6 +240,8 @@ package final class RunTable: Sendable {
     package var acquisitions: [AcquisitionRecord] { state.withLock { $0.acquisitions } }
     /// How the last acquisitions ended, the newest last, also those without any good frame.
     package var summaries: [AcquisitionSummary] { state.withLock { $0.summaries } }
+    /// What all acquisitions that are over add up to.
+    var totals: AccountingTotals { state.withLock { $0.totals } }
     /// Acquisitions begun.
     package var acquisitionCount: Int { state.withLock { $0.count } }
 }

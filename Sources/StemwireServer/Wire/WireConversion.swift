@@ -39,13 +39,18 @@ extension WireAccounting {
         otherMessages = UInt64(accounting.otherMessages)
         droppedByRingFull = UInt64(accounting.droppedByRingFull)
         missingRanges = accounting.missingRanges.prefix(WireLimits.missingRanges).map { WirePositionRange($0) }
+        rejectedRanges = accounting.rejectedRanges.map { WirePositionRange($0) }
+        duplicateRanges = accounting.duplicateRanges.map { WirePositionRange($0) }
         missingRangesTruncated = accounting.missingRanges.count > WireLimits.missingRanges
+        limitRanges(to: WireLimits.missingRanges)
     }
 
-    mutating func limitMissingRanges(to count: Int) {
-        guard missingRanges.count > count else { return }
-        missingRanges.removeSubrange(count...)
-        missingRangesTruncated = true
+    mutating func limitRanges(to count: Int) {
+        missingRangesTruncated = missingRangesTruncated || missingRanges.count > count
+        otherRangesTruncated = otherRangesTruncated || max(rejectedRanges.count, duplicateRanges.count) > count
+        missingRanges = Array(missingRanges.prefix(count))
+        rejectedRanges = Array(rejectedRanges.prefix(count))
+        duplicateRanges = Array(duplicateRanges.prefix(count))
     }
 }
 

@@ -46,19 +46,21 @@ actor WorkService {
 
     /// - Parameter announce: told what an operator wants to know.
     init(
-        on reactor: Reactor, in context: Context, pins: TilePins, sendsChecksums: Bool, parts: Parts,
+        on reactor: Reactor, in context: Context, access: SocketGuard, pins: TilePins, sendsChecksums: Bool,
+        parts: Parts,
         settings: DispatchDesk.Settings, announce: @escaping @Sendable (WireEvent) -> Void
     ) throws(ZMQError) {
         self.reactor = reactor
         self.parts = parts
         self.settings = settings
         self.announce = announce
-        socket = try WorkSocket(in: context, ring: parts.ring, pins: pins, sendsChecksums: sendsChecksums)
+        socket = try WorkSocket(
+            in: context, access: access, ring: parts.ring, pins: pins, sendsChecksums: sendsChecksums)
         counters = socket.counters
     }
 
-    /// Binds and begins to serve. Returns the first endpoint, with its port.
-    func start(at endpoint: String, and second: String?) throws(ZMQError) -> String {
+    /// Binds and begins to serve. Returns the endpoint with its port.
+    func start(at endpoint: String) throws(ZMQError) -> String {
         fetches = FetchDesk(socket, frames: parts.frames, table: parts.table, reactor: reactor) { [self] key in
             forget(key, reason: .unreachable)
         }
@@ -75,7 +77,7 @@ actor WorkService {
         dispatch = desk
         desk.start()
         reactor.schedule(every: Self.clientBeatInterval) { [self] in beat() }
-        return try socket.start(at: endpoint, and: second, on: reactor) { [self] in take($0) }
+        return try socket.start(at: endpoint, on: reactor) { [self] in take($0, of: $1) }
     }
 
     /// Works off what the source has handed on, as far as the server's own threads can. They are to be stopped next, then
@@ -97,7 +99,7 @@ actor WorkService {
 
     // MARK: Messages in
 
-    private func take(_ parts: [ReceivedPart]) {
+    private func take(_ parts: [ReceivedPart], of sender: KnownPeer) {
         guard let routingID = parts.first else { return }
         let key = routingID.bytes
         let worker = peers[key]?.worker
@@ -108,7 +110,9 @@ actor WorkService {
             socket.countMalformed()
             return socket.refuse(routingID, .malformed, "not a WorkMessage of stemwire.proto")
         }
-        if case .hello(let hello) = kind { return welcome(hello, from: routingID, key, at: parts[1].peerAddress) }
+        if case .hello(let hello) = kind {
+            return welcome(hello, of: sender, from: routingID, key, at: parts[1].peerAddress)
+        }
         guard peers[key] != nil else {
             socket.countMalformed()
             return socket.refuse(routingID, .wrongState, "say hello first; this server does not know you (any more)")
@@ -116,6 +120,11 @@ actor WorkService {
         peers[key]?.lastHeard = .now
         if case .bye = kind { return forget(key, reason: .goodbye) }
         if let worker {
+            // Its role may have been taken back since.
+            guard sender.role >= .worker else {
+                forget(key, reason: .unreachable)
+                return socket.forbid(routingID, sender, needs: .worker)
+            }
             dispatch?.heard(worker)
             if case .beat = kind { return }
             if dispatch?.take(kind, payload: Array(parts[2...]), from: worker) == true { return }
@@ -130,12 +139,17 @@ actor WorkService {
         }
     }
 
-    private func welcome(_ hello: WireWorkHello, from routingID: ReceivedPart, _ key: [UInt8], at address: String?) {
+    private func welcome(
+        _ hello: WireWorkHello, of sender: KnownPeer, from routingID: ReceivedPart, _ key: [UInt8], at address: String?
+    ) {
         guard let version = ProtocolVersion.agreed(minimum: hello.versionMin, maximum: hello.versionMax) else {
             return socket.refuse(
                 routingID, .unsupportedVersion,
                 "the client speaks versions \(hello.versionMin) to \(hello.versionMax), this server \(ProtocolVersion.current)"
             )
+        }
+        guard !hello.hasWorker || sender.role >= .worker else {
+            return socket.forbid(routingID, sender, needs: .worker)
         }
         guard peers[key] != nil || peers.count < Self.maximumPeers else {
             return socket.refuse(routingID, .busy, "\(Self.maximumPeers) clients are connected; more are not taken")

@@ -1,4 +1,3 @@
-import Glibc
 import StemwireAcquisition
 import StemwireProtocol
 import Synchronization
@@ -28,10 +27,12 @@ final class WorkSocket {
     private let ring: FrameRing
     private let sendsChecksums: Bool
     private let socket: Socket
-    /// Files that the socket listens at.
-    private var paths: [String] = []
+    private let access: SocketGuard
 
-    init(in context: Context, ring: FrameRing, pins: TilePins, sendsChecksums: Bool) throws(ZMQError) {
+    init(
+        in context: Context, access: SocketGuard, ring: FrameRing, pins: TilePins, sendsChecksums: Bool
+    ) throws(ZMQError) {
+        self.access = access
         self.ring = ring
         self.pins = pins
         self.sendsChecksums = sendsChecksums
@@ -42,34 +43,27 @@ final class WorkSocket {
         socket = try Socket(.router, in: context, options: options)
     }
 
-    /// Binds, and hands over what comes. Returns the first endpoint, with its port.
+    /// Binds, and hands over what comes. Returns the endpoint with its port.
     func start(
-        at endpoint: String, and second: String?, on reactor: Reactor, message: @escaping ([ReceivedPart]) -> Void
+        at endpoint: String, on reactor: Reactor, message: @escaping ([ReceivedPart], KnownPeer) -> Void
     ) throws(ZMQError) -> String {
         reactor.watch(socket) { [self] _ in receive(message) }
-        try reactor.monitor(socket) { [counters] event in
+        try reactor.monitor(socket) { [counters, access] event in
+            access.observe(event)
             guard case .handshakeFailed = event else { return }
             counters.malformed.wrappingAdd(1, ordering: .relaxed)
         }
-        let bound = try socket.bind(endpoint)
-        if let second {
-            try socket.bind(second)
-            if second.hasPrefix("ipc://") { paths.append(String(second.dropFirst(6))) }
-        }
-        return bound
+        return try access.bind(socket, at: endpoint)
     }
 
-    func close() {
-        socket.close()
-        // libzmq does that on a thread of its own, which may come too late.
-        for path in paths { unlink(path) }
-    }
+    func close() { socket.close() }
 
-    private func receive(_ message: ([ReceivedPart]) -> Void) {
+    private func receive(_ message: ([ReceivedPart], KnownPeer) -> Void) {
         for _ in 0..<64 {
             do throws(ZMQError) {
                 guard let parts = try socket.tryReceive(limit: WireLimits.parts) else { return }
-                message(parts)
+                guard let last = parts.last, let peer = access.sender(of: last) else { continue }
+                message(parts, peer)
             } catch {
                 guard error.code == .tooManyParts else { return }
                 countMalformed()
@@ -112,6 +106,14 @@ final class WorkSocket {
         let outcome = send(kind(header), to: routingID) { $0.append(Message(pinned.tile.bytes, owner: pinned)) }
         if outcome == .sent { counters.tilesSent.wrappingAdd(1, ordering: .relaxed) }
         return outcome
+    }
+
+    /// Refuses what a peer's role does not allow.
+    func forbid(_ routingID: ReceivedPart, _ peer: KnownPeer, needs role: PeerRole) {
+        access.counters.refusedRequests.wrappingAdd(1, ordering: .relaxed)
+        refuse(
+            routingID, .forbidden,
+            "this needs the role \(role); the key of this connection, \(peer.name), is a \(peer.role)'s")
     }
 
     func refuse(_ routingID: ReceivedPart, _ code: FailureCode, _ text: String) {

@@ -16,6 +16,9 @@ protocol ChannelContent: Sendable {
     var positionsProcessed: Int { get }
     var positionsExpected: Int { get }
     var isFinal: Bool { get }
+    /// The generation of the run's parameters, and where positions were made with earlier ones; see ``ChannelUpdate``.
+    var parameterGeneration: Int { get }
+    var generations: [(positions: Range<Int>, generation: Int)] { get }
     /// Little-endian elements in C order, valid in `body` only.
     func withData<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
@@ -40,6 +43,8 @@ struct FrameContent: ChannelContent {
     let positionsProcessed = 1
     let positionsExpected = 1
     let isFinal = true
+    let parameterGeneration = 0
+    let generations: [(positions: Range<Int>, generation: Int)] = []
     let pixels: [UInt8]
 
     func withData<Result, Failure: Error>(

@@ -21,6 +21,7 @@ struct LiveState: Sendable {
         var content: any ChannelContent
         /// Its numbers for pages, made once for all of them.
         var page = PageArrayCache()
+        var pictures = PictureCache()
         var receivedAt: ContinuousClock.Instant
     }
 
@@ -40,7 +41,19 @@ struct LiveState: Sendable {
         var text: String
     }
 
+    /// An acquisition that another one has followed, with its results as far as they are kept.
+    struct Past: Sendable {
+        var id: AcquisitionUUID
+        var start: AcquisitionStart?
+        var end: AcquisitionEnd?
+        var generation: UInt64
+        var channels: [ChannelName: Channel] = [:]
+    }
+
     private static let keptNotices = 20
+    static let keptPast = 12
+    /// Memory for the results of past acquisitions; the oldest go first.
+    static let keptPastBytes = 128 << 20
 
     private(set) var link: Link
     private(set) var server: String = ""
@@ -51,6 +64,12 @@ struct LiveState: Sendable {
     private(set) var statusAt: ContinuousClock.Instant?
     private(set) var acquisition: Acquisition?
     private(set) var channels: [ChannelName: Channel] = [:]
+    /// The newest first.
+    private(set) var past: [Past] = []
+    /// Grows with every change of `past`.
+    private(set) var pastVersion: UInt64 = 1
+    /// Messages that did not arrive from the server, or were left out since more came than could be taken.
+    private(set) var missed: UInt64 = 0
     private(set) var notices: [Notice] = []
     /// Grows with every change, of whatever it be.
     private(set) var version: UInt64 = 0
@@ -101,7 +120,7 @@ struct LiveState: Sendable {
         case .status(let status): take(status, now: now)
         case .started(let start): began(start.acquisition, start.generation) { $0.start = $0.start ?? start }
         case .ended(let end): began(end.acquisition, end.generation) { $0.end = $0.end ?? end }
-        case .missed: break
+        case .missed(let count): missed += UInt64(count)
         case .serverRestarted: notice(.warning, "server.restarted", "the acquisition server was restarted")
         }
         version += 1
@@ -111,6 +130,13 @@ struct LiveState: Sendable {
         self.status = status
         statusAt = now
         server = status.server.isEmpty ? server : status.server
+        for wire in status.earlierAcquisitions + (status.hasPreviousAcquisition ? [status.previousAcquisition] : []) {
+            // Of an acquisition that ended while nobody was connected the account is all there is.
+            guard let id = AcquisitionUUID(Array(wire.acquisition)), id != acquisition?.id,
+                !past.contains(where: { $0.id == id }), let end = try? AcquisitionEnd(wire)
+            else { continue }
+            keep(Past(id: id, start: nil, end: end, generation: end.generation))
+        }
         version += 1
     }
 
@@ -118,9 +144,16 @@ struct LiveState: Sendable {
     mutating func take(
         _ content: some ChannelContent, acquisition id: AcquisitionUUID, now: ContinuousClock.Instant
     ) {
-        guard began(id, content.generation, { _ in }) else { return }
         versions += 1
         updates += 1
+        if let index = past.firstIndex(where: { $0.id == id }) {
+            // The last state of an acquisition may come when the next one has begun.
+            past[index].channels[content.name] = Channel(
+                version: versions, number: 1, content: content, receivedAt: now)
+            limitPast()
+            return
+        }
+        guard began(id, content.generation, { _ in }) else { return }
         let number = (channels[content.name]?.number ?? 0) + 1
         channels[content.name] = Channel(version: versions, number: number, content: content, receivedAt: now)
         version += 1
@@ -135,7 +168,7 @@ struct LiveState: Sendable {
 
     /// Another server process counts its acquisitions anew.
     mutating func serverRestarted() {
-        acquisition = nil
+        retire()
         status = nil
         version += 1
     }
@@ -147,8 +180,8 @@ struct LiveState: Sendable {
     ) -> Bool {
         if acquisition?.id != id {
             guard generation > acquisition?.generation ?? 0 else { return false }
+            retire()
             acquisition = Acquisition(id: id, generation: generation)
-            channels = [:]
         }
         if var acquisition {
             change(&acquisition)
@@ -157,7 +190,50 @@ struct LiveState: Sendable {
         return true
     }
 
+    /// The present acquisition becomes a past one.
+    private mutating func retire() {
+        if let acquisition {
+            keep(
+                Past(
+                    id: acquisition.id, start: acquisition.start, end: acquisition.end,
+                    generation: acquisition.generation, channels: channels))
+        }
+        acquisition = nil
+        channels = [:]
+    }
+
+    private mutating func keep(_ ended: Past) {
+        // Those that are learned of later than they ended stand among their contemporaries.
+        let place = ended.channels.isEmpty ? past.firstIndex { $0.generation < ended.generation } ?? past.count : 0
+        past.insert(ended, at: place)
+        if past.count > Self.keptPast { past.removeLast(past.count - Self.keptPast) }
+        limitPast()
+    }
+
+    private mutating func limitPast() {
+        var bytes = 0
+        for index in past.indices {
+            bytes += past[index].channels.values.reduce(0) { $0 + $1.content.withData { $0.count } }
+            if bytes > Self.keptPastBytes { past[index].channels = [:] }
+        }
+        pastVersion += 1
+        version += 1
+    }
+
     // MARK: Readings
+
+    /// What is known of the positions of the acquisition that a state belongs to.
+    func account(of content: some ChannelContent) -> Coverage.Account {
+        let isPresent = content.generation == acquisition?.generation
+        let end = isPresent ? acquisition?.end : past.first { $0.generation == content.generation }?.end
+        var account = Coverage.Account(isOver: !isPresent || end != nil)
+        account.missing = end?.accounting.missingRanges ?? []
+        account.rejected = end?.accounting.rejectedRanges ?? []
+        account.duplicate = end?.accounting.duplicateRanges ?? []
+        account.hasFailures =
+            isPresent && status?.runs.contains { $0.run == content.name.run && $0.framesFailed > 0 } == true
+        return account
+    }
 
     /// The wire's account of the newest acquisition, while it runs.
     var runningStatus: WireAcquisitionStatus? {
@@ -168,6 +244,4 @@ struct LiveState: Sendable {
     }
 
     var isOver: Bool { acquisition?.end != nil }
-
-    var missingRanges: [Range<Int>] { acquisition?.end?.accounting.missingRanges ?? [] }
 }

@@ -19,6 +19,8 @@ struct OutgoingState: Sendable {
     var panes: [Pane]
     var answers: [ViewerSession.Answer]
     var notices: [LiveState.Notice]
+    /// Whether the acquisitions before the present one are told.
+    var tellsPast = false
 
     /// The message's bytes.
     func bytes(
@@ -38,10 +40,14 @@ struct OutgoingState: Sendable {
                 "answers",
                 .array(
                     answers.map {
-                        .object([("id", .int($0.number)), ("done", .bool($0.isDone)), ("text", .string($0.text))])
+                        .object([
+                            ("id", .int($0.number)), ("done", .bool($0.isDone)), ("text", .string($0.text)),
+                            ("values", .object($0.values.map { ($0.name, .string($0.value)) })),
+                        ])
                     })
             ))
         members.append(("notices", .array(notices.map(\.json))))
+        if tellsPast { members.append(("past", StateReport.past(state))) }
         return arrays.message(.object(members))
     }
 }
@@ -68,18 +74,30 @@ extension OutgoingState.Pane {
             ("shape", .ints(content.shape)), ("navShape", .ints(content.navShape)),
             ("processed", .int(content.positionsProcessed)), ("expected", .int(content.positionsExpected)),
             ("final", .bool(content.isFinal)), ("ageMs", .number(now.milliseconds(since: channel.receivedAt))),
+            ("parameterGeneration", .int(content.parameterGeneration)), ("seams", .array(content.seams)),
             ("data", arrays.add(array.bytes)),
         ]
         if content.kind == .nav {
             let positions = content.navShape.reduce(1, *)
             let map = content.withValidMask { mask in
-                Coverage.map(
-                    mask: mask, positions: positions, missing: state.missingRanges, isOver: state.isOver)
+                Coverage.map(mask: mask, positions: positions, account: state.account(of: content))
             }
             members.append(("coverage", arrays.add(map)))
         }
         if let frame = content as? FrameContent { members.append(("position", .int(frame.position))) }
         return .object(members)
+    }
+}
+
+extension ChannelContent {
+    /// Stretches that are told at most.
+    private var seamLimit: Int { 1024 }
+
+    /// Where positions were made with earlier parameters: first position, position behind the last, generation.
+    fileprivate var seams: [JSONValue] {
+        generations.prefix(seamLimit).map {
+            .ints([$0.positions.lowerBound, $0.positions.upperBound, $0.generation])
+        }
     }
 }
 

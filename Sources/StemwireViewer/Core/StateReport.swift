@@ -54,7 +54,60 @@ struct StateReport {
             ),
             ("tilesDropped", .int(status.live.tilesDropped)), ("subscriptions", .int(status.live.subscriptions)),
             ("workPeers", .int(status.workPeers)), ("updates", .int(state.updates)),
+            ("missed", .int(state.missed)), ("workers", workers(status)),
+            (
+                "dispatch",
+                .object([
+                    ("waiting", .int(status.dispatch.partitionsWaiting)),
+                    ("inFlight", .int(status.dispatch.partitionsInFlight)),
+                    ("redone", .int(status.dispatch.partitionsRedone)),
+                    ("lost", .int(status.dispatch.workersLost)), ("givenUp", .int(status.dispatch.framesGivenUp)),
+                ])
+            ),
         ])
+    }
+
+    /// Those that are told at most.
+    private static let workerLimit = 16
+
+    private static func workers(_ status: WireStatus) -> JSONValue {
+        .array(
+            status.workers.prefix(workerLimit).map { worker in
+                .object([
+                    ("name", .text(worker.name)), ("local", .bool(worker.isLocal)), ("threads", .int(worker.threads)),
+                    ("inFlight", .int(worker.inFlight)), ("done", .int(worker.done)), ("failed", .int(worker.failed)),
+                    ("rate", .number(worker.rate)), ("silentMs", .int(worker.lastBeatMs)),
+                ])
+            })
+    }
+
+    /// The acquisitions before the present one, the newest first.
+    static func past(_ state: LiveState) -> JSONValue {
+        .array(
+            state.past.map { past in
+                var members: [(String, JSONValue)] = [
+                    ("id", .string(past.id.description)), ("generation", .int(past.generation)),
+                    ("navShape", .ints(past.end?.navShape ?? past.start?.navShape ?? [])),
+                    ("endReason", past.end.map { .string($0.reason.description) } ?? .null),
+                    ("seconds", .number(past.end?.seconds ?? 0)),
+                    ("startedAt", past.start.map { .int($0.startedAt / 1_000_000) } ?? .null),
+                ]
+                if let counts = past.end?.accounting { members.append(("accounting", json(counts))) }
+                let channels = past.channels.keys.filter { !$0.run.hasPrefix(DetectorDesk.runPrefix) }
+                members.append(
+                    (
+                        "channels",
+                        .array(
+                            channels.sorted { $0.description < $1.description }.map { name in
+                                .object([
+                                    ("run", .string(name.run)), ("udf", .string(name.udf)),
+                                    ("channel", .string(name.channel)),
+                                    ("kind", .string(past.channels[name]?.content.kind.word ?? "single")),
+                                ])
+                            })
+                    ))
+                return .object(members)
+            })
     }
 
     private static func acquisition(_ state: LiveState) -> JSONValue {

@@ -19,6 +19,8 @@ struct PaneRequest: Sendable, Hashable {
         case channel(run: String, udf: String, channel: String)
         /// A channel of a virtual detector.
         case detector(String, channel: String)
+        /// A channel of an acquisition before the present one, whose id is given.
+        case past(String, run: String, udf: String, channel: String)
         /// The frame at a scan position of the newest acquisition, by FETCH.
         case position(Int)
     }
@@ -31,7 +33,18 @@ struct PaneRequest: Sendable, Hashable {
 /// What a page may have the detector do.
 enum ViewerCommand: Sendable, Equatable {
     case arm(navShape: [Int]?)
+    /// Arm for the software trigger, and trigger.
+    case scan(navShape: [Int]?)
     case trigger, stop, abort
+    /// Tell the values of these variables of the detector.
+    case settings([String])
+    case set(String, to: String)
+}
+
+/// A variable of the detector.
+struct NamedValue: Sendable, Hashable {
+    var name: String
+    var value: String
 }
 
 /// A UDF with one channel for each scan position, whose parameters are changed while it runs.
@@ -101,12 +114,16 @@ extension PaneRequest {
             source = .channel(
                 run: try name(value, "run"), udf: try name(value, "udf"), channel: try name(value, "channel"))
         case "detector": source = .detector(try VirtualDetector.id(value), channel: try name(value, "channel"))
+        case "past":
+            source = .past(
+                try name(value, "acquisition"), run: try name(value, "run"), udf: try name(value, "udf"),
+                channel: try name(value, "channel"))
         case "position":
             guard let position = value["position"]?.int, position >= 0, position < 1 << 40 else {
                 throw ViewerRequestError("a position is a whole number from 0")
             }
             source = .position(position)
-        default: throw ViewerRequestError("a pane's source is channel, detector or position")
+        default: throw ViewerRequestError("a pane's source is channel, detector, past or position")
         }
     }
 }
@@ -146,23 +163,51 @@ extension VirtualDetector {
 }
 
 extension ViewerCommand {
+    private static let settings = 32
+    private static let settingLength = 256
+
     fileprivate init(_ value: JSONValue) throws(ViewerRequestError) {
         switch value["name"]?.string {
-        case "arm":
-            guard let shape = value["navShape"], shape != .null else {
-                self = .arm(navShape: nil)
-                return
-            }
-            let lengths = shape.array?.compactMap(\.int) ?? []
-            guard lengths.count == 2, shape.array?.count == 2, lengths.allSatisfy({ (1...1 << 20).contains($0) }) else {
-                throw ViewerRequestError("a scan's shape is two whole numbers, rows and columns")
-            }
-            self = .arm(navShape: lengths)
+        case "arm": self = .arm(navShape: try Self.navShape(value))
+        case "scan": self = .scan(navShape: try Self.navShape(value))
         case "trigger": self = .trigger
         case "stop": self = .stop
         case "abort": self = .abort
-        default: throw ViewerRequestError("the command is none of arm, trigger, stop, abort")
+        case "settings":
+            let names = value["settings"]?.array ?? []
+            guard (1...Self.settings).contains(names.count) else {
+                throw ViewerRequestError("1 to \(Self.settings) settings are asked for at a time")
+            }
+            var read: [String] = []
+            for name in names { read.append(try Self.variable(name)) }
+            self = .settings(read)
+        case "set":
+            guard let text = value["value"]?.string, (1...Self.settingLength).contains(text.utf8.count),
+                text.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != UInt8(ascii: ",") })
+            else { throw ViewerRequestError("a setting's value is 1 to \(Self.settingLength) characters, no comma") }
+            self = .set(try Self.variable(value["setting"]), to: text)
+        default:
+            throw ViewerRequestError("the command is none of arm, scan, trigger, stop, abort, settings, set")
         }
+    }
+
+    private static func navShape(_ value: JSONValue) throws(ViewerRequestError) -> [Int]? {
+        guard let shape = value["navShape"], shape != .null else { return nil }
+        let lengths = shape.array?.compactMap(\.int) ?? []
+        guard lengths.count == 2, shape.array?.count == 2, lengths.allSatisfy({ (1...1 << 20).contains($0) }) else {
+            throw ViewerRequestError("a scan's shape is two whole numbers, rows and columns")
+        }
+        return lengths
+    }
+
+    private static func variable(_ value: JSONValue?) throws(ViewerRequestError) -> String {
+        guard let name = value?.string, (1...64).contains(name.utf8.count),
+            name.utf8.allSatisfy({
+                (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0)
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: "_")
+            })
+        else { throw ViewerRequestError("a setting is named by capital letters, digits and _, such as COUNTERDEPTH") }
+        return name
     }
 }
 

@@ -20,6 +20,8 @@ struct ViewerSession: Sendable {
         var number: Int
         var isDone: Bool
         var text: String
+        /// What was asked for, by name.
+        var values: [NamedValue] = []
     }
 
     private struct Sent: Sendable {
@@ -57,6 +59,7 @@ struct ViewerSession: Sendable {
     private var frames: UInt64 = 0
     private var fetching: (position: Int, generation: UInt64)?
     private var noticesTold: UInt64 = 0
+    private var pastTold: UInt64 = 0
     private(set) var serial: UInt64 = 0
     /// States of shown channels that were left out for newer ones.
     private(set) var skipped: UInt64 = 0
@@ -146,9 +149,13 @@ struct ViewerSession: Sendable {
         serial += 1
         let notices = state.notices.filter { $0.number > noticesTold }
         noticesTold = state.notices.last?.number ?? noticesTold
-        defer { answers = [] }
+        defer {
+            answers = []
+            pastTold = state.pastVersion
+        }
         return OutgoingState(
-            serial: serial, skipped: skipped, mayControl: mayControl, panes: shown, answers: answers, notices: notices)
+            serial: serial, skipped: skipped, mayControl: mayControl, panes: shown, answers: answers, notices: notices,
+            tellsPast: pastTold != state.pastVersion)
     }
 
     /// What is to be told of a pane; nil when the page knows it.
@@ -177,6 +184,12 @@ struct ViewerSession: Sendable {
         switch source {
         case .channel(let run, let udf, let channel):
             return (state.channels[ChannelName(run: run, udf: udf, channel: channel)], "no result yet")
+        case .past(let id, let run, let udf, let channel):
+            let kept = state.past.first { $0.id.description == id }
+            return (
+                kept?.channels[ChannelName(run: run, udf: udf, channel: channel)],
+                "this result is not kept any more"
+            )
         case .detector(let id, let channel):
             let newest = detectors[id]?.runs.lazy
                 .compactMap { state.channels[ChannelName(run: $0, udf: id, channel: channel)] }.first

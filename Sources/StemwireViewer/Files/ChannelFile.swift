@@ -1,5 +1,3 @@
-import CLibpng
-import Glibc
 import StemwireKernels
 import StemwireUDF
 
@@ -11,19 +9,22 @@ enum ChannelFile: String, Sendable, CaseIterable {
     case tiff
     /// A picture: colours between the limits, without a thousandth of the values at each end.
     case png
+    /// The same with the losses of JPEG: for displays.
+    case jpg
 
     var mediaType: String {
         switch self {
         case .npy: "application/octet-stream"
         case .tiff: "image/tiff"
         case .png: "image/png"
+        case .jpg: "image/jpeg"
         }
     }
 
     /// The file's bytes; nil for a channel that this format cannot hold.
     ///
-    /// - Parameter style: of a picture.
-    func encode(_ channel: some ChannelContent, style: PictureStyle) -> [UInt8]? {
+    /// - Parameter picture: how one is drawn.
+    func encode(_ channel: some ChannelContent, picture: ServedPicture = ServedPicture()) -> [UInt8]? {
         if self == .npy {
             return NumpyFile.header(dtype: channel.dtype, shape: channel.shape) + channel.withData { Array($0) }
         }
@@ -31,9 +32,12 @@ enum ChannelFile: String, Sendable, CaseIterable {
             rows > 0, columns > 0
         else { return nil }
         let values = channel.pageArray().floats()
-        return self == .tiff
-            ? FloatTIFF.encode(values, rows: rows, columns: columns)
-            : style.png(values, rows: rows, columns: columns)
+        return switch self {
+        case .npy: nil
+        case .tiff: FloatTIFF.encode(values, rows: rows, columns: columns)
+        case .png: picture.png(values, rows: rows, columns: columns)
+        case .jpg: picture.jpeg(values, rows: rows, columns: columns)
+        }
     }
 }
 
@@ -98,52 +102,5 @@ enum FloatTIFF {
         bytes += [UInt8](repeating: 0, count: start - bytes.count)
         values.withUnsafeBytes { bytes += $0 }
         return bytes
-    }
-}
-
-/// How a picture is drawn.
-struct PictureStyle: Sendable, Equatable {
-    var colours = "viridis"
-    /// ln(1 + value − lower limit) in place of the value: for diffraction patterns.
-    var isLogarithmic = false
-
-    private static let outlierShare = 0.001
-
-    /// A PNG file, first row on top; numbers that are none are dark grey. Nil for an unknown colour map.
-    func png(_ values: [Float], rows: Int, columns: Int) -> [UInt8]? {
-        guard let table = ColourTables.table(colours) else { return nil }
-        let (low, high) = limits(values)
-        let level: (Float) -> Float = isLogarithmic ? { log1p(max(0, $0 - low)) } : { $0 - low }
-        let top = level(high)
-        var rgb = [UInt8](repeating: 0x30, count: 3 * values.count)
-        for (index, value) in values.enumerated() where value.isFinite {
-            let share = top > 0 ? min(max(level(value) / top, 0), 1) : 0.5
-            let colour = 3 * Int((share * 255).rounded())
-            for part in 0..<3 { rgb[3 * index + part] = table[table.startIndex + colour + part] }
-        }
-        var size = 0
-        guard stemwire_png_write_rgb(nil, &size, rgb, UInt32(columns), UInt32(rows)) != 0 else { return nil }
-        var file = [UInt8](repeating: 0, count: size)
-        guard stemwire_png_write_rgb(&file, &size, rgb, UInt32(columns), UInt32(rows)) != 0 else { return nil }
-        return Array(file.prefix(size))
-    }
-
-    private func limits(_ values: [Float]) -> (low: Float, high: Float) {
-        let sorted = values.filter(\.isFinite).sorted()
-        guard !sorted.isEmpty else { return (0, 0) }
-        let cut = min(Int(Double(sorted.count) * Self.outlierShare), (sorted.count - 1) / 2)
-        return (sorted[cut], sorted[sorted.count - 1 - cut])
-    }
-}
-
-/// The colour maps, each 256 times red, green, blue; one file for the page and for pictures.
-enum ColourTables {
-    /// In the file's order.
-    static let names = ["viridis", "magma", "inferno", "cividis", "grey", "twilight", "wheel"]
-    private static let tableBytes = 768
-
-    static func table(_ name: String) -> ArraySlice<UInt8>? {
-        guard let index = names.firstIndex(of: name) else { return nil }
-        return PackageResources.colourmaps_bin[index * tableBytes..<(index + 1) * tableBytes]
     }
 }

@@ -1,10 +1,11 @@
 // How values become brightness: limits, scales, histogram. Pure functions of arrays.
 
 const OUTLIERS = 0.001;
-const SAMPLE = 1 << 16;
+const SAMPLE = 1 << 14;
 
 // Coverage codes, as the viewer sends them.
-export const PENDING = 0, PROCESSED = 1, MISSING = 2, PASSED = 3;
+export const PENDING = 0, PROCESSED = 1, MISSING = 2, PASSED = 3, REJECTED = 4, FAILED = 5, DUPLICATE = 6;
+export const hasValue = (code) => code === PROCESSED || code === DUPLICATE;
 
 // One number for each pixel: the value itself, or the length of a vector (two numbers a pixel).
 export function magnitudes(values, components) {
@@ -26,7 +27,7 @@ export function sortedSample(values, coverage) {
   let count = 0;
   for (let index = 0; index < values.length; index += step) {
     const value = values[index];
-    if ((!coverage || coverage[index] === PROCESSED) && Number.isFinite(value)) sample[count++] = value;
+    if ((!coverage || hasValue(coverage[index])) && Number.isFinite(value)) sample[count++] = value;
   }
   return sample.subarray(0, count).sort();
 }

@@ -1,11 +1,15 @@
 // One of the two images: toolbar, picture, zoom, histogram with limits, value under the cursor.
 
 import { autoLimits, format, histogram, magnitudes, placeOf, sortedSample, valueAt } from "./levels.js";
-import { MISSING, PASSED, PENDING } from "./levels.js";
+import { DUPLICATE, FAILED, MISSING, PASSED, PENDING, REJECTED } from "./levels.js";
 import { colourTable, makePicture, MAPS } from "./picture.js";
+import { drawCurve, drawLine, grabEnd, samples } from "./profile.js";
 
 const BINS = 128;
-const NO_VALUE = { [PENDING]: "not here yet", [MISSING]: "missing: its frame never came", [PASSED]: "not in this result" };
+const NO_VALUE = {
+  [PENDING]: "not here yet", [MISSING]: "missing: its frame never came", [PASSED]: "not in this result",
+  [REJECTED]: "rejected: its frame came damaged", [FAILED]: "failed in the UDF",
+};
 
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -20,9 +24,9 @@ export function make(tag, attributes = {}, ...children) {
 
 export class Pane {
   // `hooks`: onSource(key), onLook(), onSave(format), and for the pointer on the picture down(place, event), move(place, event), up(place),
-  // drawOver(context, toScreen), title(pane).
+  // drawOver(context, pane), title(told), describe(told, place, index), lengthText(pixels).
   constructor(root, name, look, hooks) {
-    Object.assign(this, { root, name, look, hooks, content: null, pointer: null, drag: null, isFitted: true });
+    Object.assign(this, { root, name, look, hooks, content: null, pointer: null, drag: null, isFitted: true, line: null, isMeasuring: false, fingers: new Map() });
     this.view = { left: 0, top: 0, width: 1, height: 1 };
     this.build();
     this.picture = makePicture(this.canvas);
@@ -47,6 +51,8 @@ export class Pane {
     this.flip = make("input", { type: "checkbox", "aria-label": `${label}: flip y of vectors`,
       onchange: () => this.setLook({ flip: this.flip.checked }) });
     this.turning = make("label", { title: "Flip y of the vectors" }, this.rotation, "°", this.flip, "flip");
+    this.measure = make("button", { type: "button", class: "measure", "aria-pressed": "false", text: "Profile", "aria-label": `${label}: line profile`,
+      title: "Drag a line; the values along it are shown (I)", onclick: () => this.setMeasuring(!this.isMeasuring) });
     this.save = make("select", { class: "save", "aria-label": `${label}: save`, title: "Save the picture or its numbers",
       onchange: () => { this.hooks.onSave(this.save.value); this.save.value = ""; } },
       make("option", { value: "", text: "Save" }),
@@ -55,7 +61,8 @@ export class Pane {
     this.over = make("canvas", { class: "over", tabindex: 0, role: "application",
       "aria-label": `${label}: arrow keys move, see ? for all keys` });
     this.empty = make("p", { class: "empty", text: "No result yet. Arm and trigger the detector, or wait for the next acquisition." });
-    this.stage = make("div", { class: "stage" }, this.canvas, this.over, this.empty);
+    this.curve = make("canvas", { class: "curve", role: "img", "aria-label": `${label}: values along the line`, hidden: true });
+    this.stage = make("div", { class: "stage" }, this.canvas, this.over, this.curve, this.empty);
     this.readout = make("span", { class: "readout", role: "status", "aria-live": "off" });
     this.title = make("span", { class: "title" });
     this.bars = make("canvas", { tabindex: 0, role: "group", title: "Drag the limits; double click for automatic ones",
@@ -65,7 +72,7 @@ export class Pane {
     this.lowText = make("output", { "aria-label": `${label}: lower limit` });
     this.highText = make("output", { "aria-label": `${label}: upper limit` });
     this.root.append(
-      make("div", { class: "bar" }, this.source, this.map, this.scale, this.gamma, this.turning, this.save),
+      make("div", { class: "bar" }, this.source, this.map, this.scale, this.gamma, this.turning, this.measure, this.save),
       this.stage,
       make("div", { class: "below" }, this.readout, this.title),
       make("div", { class: "levels" }, this.bars, make("div", { class: "limits" }, this.lock, this.highText, this.lowText)));
@@ -98,6 +105,19 @@ export class Pane {
     this.lock.setAttribute("aria-pressed", String(look.locked));
     this.lowText.value = `low ${format(look.limits[0])}`;
     this.highText.value = `high ${format(look.limits[1])}`;
+  }
+
+  // Whether a drag draws a line, in place of what it does else.
+  setMeasuring(isMeasuring) {
+    this.isMeasuring = isMeasuring;
+    this.measure.setAttribute("aria-pressed", String(isMeasuring));
+    if (!isMeasuring) this.line = null;
+    else if (this.content && !this.line) {
+      const { rows, columns } = this.content;
+      this.line = { from: { x: columns * 0.2, y: rows / 2 }, to: { x: columns * 0.8, y: rows / 2 } };
+    }
+    this.drawOver();
+    this.hooks.onLook();
   }
 
   // MARK: Content
@@ -202,9 +222,14 @@ export class Pane {
   drawOver() {
     const context = this.over.getContext("2d");
     context.clearRect(0, 0, this.over.width, this.over.height);
-    if (!this.content) return;
+    if (!this.content) return (this.curve.hidden = true);
     this.hooks.drawOver(context, this);
     if (this.content.components === 2) this.drawWheel(context);
+    this.curve.hidden = !this.line;
+    if (!this.line) return;
+    drawLine(context, this, this.line);
+    const found = samples(this.content, this.line);
+    drawCurve(this.curve, found, this.hooks.lengthText(found.length));
   }
 
   // The colour wheel: which colour is which direction; right is +x, down is +y.
@@ -261,7 +286,8 @@ export class Pane {
     const text = NO_VALUE[code] ?? (content.components === 2
       ? `y ${format(content.values[2 * index])}, x ${format(content.values[2 * index + 1])}`
       : format(content.values[index]));
-    this.readout.textContent = `row ${y}, column ${x}: ${text}`;
+    const more = code === DUPLICATE ? " (its frame came more than once)" : "";
+    this.readout.textContent = `row ${y}, column ${x}: ${text}${more}${this.hooks.describe(this.told, { x, y }, index)}`;
   }
 
   // MARK: Pointer
@@ -274,12 +300,17 @@ export class Pane {
     };
     over.addEventListener("pointermove", (event) => {
       const screen = at(event), place = this.toImage(screen.x, screen.y);
+      if (this.fingers.has(event.pointerId)) this.fingers.set(event.pointerId, screen);
+      if (this.fingers.size === 2) return this.pinch();
       this.pointer = place;
       if (this.drag?.pan) {
         this.view.left = this.drag.view.left - (screen.x - this.drag.from.x) / this.pixelSize;
         this.view.top = this.drag.view.top - (screen.y - this.drag.from.y) / this.pixelSize;
         this.isFitted = false;
         this.draw();
+      } else if (this.drag?.end) {
+        this.line = { ...this.line, [this.drag.end]: place };
+        this.drawOver();
       } else {
         this.hooks.move(place, screen, Boolean(this.drag), event);
         this.read();
@@ -289,11 +320,27 @@ export class Pane {
       over.focus({ preventScroll: true });
       over.setPointerCapture(event.pointerId);
       const screen = at(event), place = this.toImage(screen.x, screen.y);
-      const takes = event.button === 0 && !event.shiftKey && this.hooks.down(place, screen, event);
+      this.fingers.set(event.pointerId, screen);
+      if (this.fingers.size === 2) {
+        if (this.drag && !this.drag.pan && !this.drag.end) this.hooks.up();
+        this.drag = null;
+        this.pinched = this.spread();
+        return;
+      }
+      const isPlain = event.button === 0 && !event.shiftKey;
+      if (isPlain && this.isMeasuring && this.content) {
+        const end = grabEnd(this.line, place, this.pixelSize);
+        if (!end) this.line = { from: place, to: place };
+        this.drag = { end: end ?? "to", from: screen };
+        return;
+      }
+      const takes = isPlain && this.hooks.down(place, screen, event);
       this.drag = { pan: !takes, from: screen, view: { ...this.view } };
     });
-    const end = () => {
-      if (this.drag && !this.drag.pan) this.hooks.up();
+    const end = (event) => {
+      this.fingers.delete(event.pointerId);
+      if (this.drag?.end) this.hooks.onLook();
+      else if (this.drag && !this.drag.pan) this.hooks.up();
       this.drag = null;
     };
     over.addEventListener("pointerup", end);
@@ -324,6 +371,20 @@ export class Pane {
       const which = event.shiftKey ? 0 : 1;
       this.dragLimit(which, placeOf(this.look.limits[which], this.range, this.look.scale) + step);
     });
+  }
+
+  // The middle of two fingers, and how far they are apart.
+  spread() {
+    const [a, b] = [...this.fingers.values()];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)) };
+  }
+
+  pinch() {
+    const now = this.spread(), before = this.pinched;
+    this.view.left -= (now.x - before.x) / this.pixelSize;
+    this.view.top -= (now.y - before.y) / this.pixelSize;
+    this.pinched = now;
+    this.zoom(now.distance / before.distance, now.x, now.y);
   }
 
   dragLimit(which, place) {

@@ -1,10 +1,13 @@
 // Draws an array of numbers on a canvas: colours, limits, zoom. On the GPU where there is one (WebGL2), else plainly.
 
-import { level, PROCESSED, PENDING, MISSING, PASSED } from "./levels.js";
+import { DUPLICATE, FAILED, hasValue, level, MISSING, PASSED, PENDING, REJECTED } from "./levels.js";
 
 export const MAPS = ["viridis", "magma", "inferno", "cividis", "grey", "twilight", "wheel"];
 // Red, green, blue of what is no value; the same in the map of frames and its legend.
-export const MARKS = { [PENDING]: [26, 31, 38], [MISSING]: [255, 79, 123], [PASSED]: [74, 62, 42] };
+export const MARKS = {
+  [PENDING]: [26, 31, 38], [MISSING]: [255, 79, 123], [PASSED]: [74, 62, 42], [REJECTED]: [255, 150, 60], [FAILED]: [178, 102, 255],
+  [DUPLICATE]: [80, 190, 255],
+};
 const OUTSIDE = [7, 9, 11], NO_NUMBER = [48, 48, 48];
 
 const SHADER = `#version 300 es
@@ -17,7 +20,7 @@ uniform vec2 canvas, limits;
 uniform vec3 turn;
 uniform float gamma;
 uniform int scale, hasCoverage, isVector;
-uniform vec3 marks[4];
+uniform vec3 marks[6];
 uniform vec3 outside, noNumber;
 out vec4 colour;
 float level(float value) {
@@ -33,7 +36,7 @@ void main() {
   vec4 value = texelFetch(data, at, 0);
   if (hasCoverage == 1) {
     int code = int(texelFetch(coverage, at, 0).r * 255.0 + 0.5);
-    if (code != 1) {
+    if (code != 1 && code != 6) {
       bool stripe = code == 3 && mod(gl_FragCoord.x + gl_FragCoord.y, 10.0) < 7.0;
       colour = vec4(stripe ? marks[0] : marks[code], 1.0);
       return;
@@ -119,7 +122,7 @@ class GPUPicture {
     const { rows, columns, components } = content;
     if (this.content !== content) {
       this.content = content;
-      const floats = content.values instanceof Float32Array ? content.values : Float32Array.from(content.values);
+      const floats = content.values instanceof Float32Array ? content.values : new Float32Array(content.values);
       if (components === 2) this.upload(0, gl.RG32F, columns, rows, gl.RG, gl.FLOAT, floats);
       else this.upload(0, gl.R32F, columns, rows, gl.RED, gl.FLOAT, floats);
       if (content.coverage) this.upload(2, gl.R8, columns, rows, gl.RED, gl.UNSIGNED_BYTE, content.coverage);
@@ -138,7 +141,7 @@ class GPUPicture {
     gl.uniform1i(this.at("hasCoverage"), content.coverage ? 1 : 0);
     gl.uniform1i(this.at("isVector"), components === 2 ? 1 : 0);
     gl.uniform3f(this.at("turn"), ...turn(look));
-    gl.uniform3fv(this.at("marks"), [0, 1, 2, 3].flatMap((code) => (MARKS[code] ?? OUTSIDE).map((part) => part / 255)));
+    gl.uniform3fv(this.at("marks"), [0, 1, 2, 3, 4, 5].flatMap((code) => (MARKS[code] ?? OUTSIDE).map((part) => part / 255)));
     gl.uniform3fv(this.at("outside"), OUTSIDE.map((part) => part / 255));
     gl.uniform3fv(this.at("noNumber"), NO_NUMBER.map((part) => part / 255));
     gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -168,7 +171,7 @@ export function anglePlace(vectorY, vectorX, look) {
 // The colour of one pixel, as the shader gives it; for drawing without a GPU.
 export function colourOf(content, look, index) {
   const { values, coverage, components } = content;
-  if (coverage && coverage[index] !== PROCESSED) return MARKS[coverage[index]];
+  if (coverage && !hasValue(coverage[index])) return MARKS[coverage[index]];
   const value = values[index * components];
   if (Number.isNaN(value)) return NO_NUMBER;
   const table = tables[look.map];

@@ -7,7 +7,7 @@ export const NUMBERS = {
   disk: ["cy", "cx", "r"], ring: ["cy", "cx", "ri", "ro"], rectangle: ["y", "x", "height", "width"], point: ["cy", "cx"],
   com: ["cy", "cx", "r", "scan_rotation"],
 };
-export const LABELS = { disk: "Disk", ring: "Ring", rectangle: "Rectangle", point: "Point", com: "Centre of mass" };
+export const LABELS = { disk: "Disk", ring: "Ring", rectangle: "Rectangle", point: "Point", com: "CoM" };
 const HANDLE = 5, REACH = 10;
 const round = (value) => Math.round(value * 10) / 10;
 

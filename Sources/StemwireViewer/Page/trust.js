@@ -1,16 +1,20 @@
 // The sidebar: progress, counters, how the acquisition ended, the map of frames, messages.
 
-import { MISSING, PASSED, PENDING, PROCESSED } from "./levels.js";
+import { DUPLICATE, FAILED, MISSING, PASSED, PENDING, PROCESSED, REJECTED } from "./levels.js";
 import { make } from "./pane.js";
 import { MARKS } from "./picture.js";
 
 const DONE = [70, 150, 110];
+// Red, green, blue and opaque as ImageData has them, read as one word.
+const MAP_WORDS = [PENDING, PROCESSED, MISSING, PASSED, REJECTED, FAILED, DUPLICATE].map((code) =>
+  new Uint32Array(Uint8Array.from([...(code === PROCESSED ? DONE : MARKS[code]), 255]).buffer)[0]);
 const REASONS = {
   complete: "complete", newHeader: "ended by a new acquisition", stopped: "stopped", aborted: "aborted",
   connectionClosed: "the detector closed the connection", idle: "nothing came any more",
   serverRestarted: "the server was restarted", notTold: "its end is not known",
 };
 const KEPT = 12;
+export const endWords = (reason) => (reason ? REASONS[reason] ?? reason : "its end is not known");
 
 export const count = (value) => (value ?? 0).toLocaleString("en");
 export const duration = (seconds) => {
@@ -24,7 +28,7 @@ const milliseconds = (value) => (value < 1000 ? `${Math.round(value)} ms` : dura
 export class Trust {
   constructor() {
     this.element = Object.fromEntries(
-      ["acquisition", "progress", "facts", "end", "map", "legend", "notices", "link", "state"]
+      ["acquisition", "progress", "facts", "end", "map", "legend", "notices", "link", "state", "workers"]
         .map((id) => [id, document.getElementById(id)]));
     this.history = [];
     this.drawn = [];
@@ -33,6 +37,7 @@ export class Trust {
   // A picture was drawn: for the rate at which that happens.
   drew() {
     const now = performance.now();
+    this.firstAt ??= now;
     this.drawn.push(now);
     while (this.drawn.length && this.drawn[0] < now - 2000) this.drawn.shift();
   }
@@ -96,8 +101,10 @@ export class Trust {
       nav && !nav.final && ageMs > 1000 && !told?.endReason ? "warn" : "");
     row("pictures / s", isPaused ? "paused" : (this.drawn.length / 2).toFixed(0));
     row("left out (newer)", count(message.viewer.skipped));
+    if (message.server.missed) row("lost on the way", count(message.server.missed), "warn");
     row("viewers", count(message.viewer.pages));
     fill(facts, rows);
+    this.showWorkers(message.server);
     end.hidden = !told?.endReason;
     if (told?.endReason) {
       const isGood = told.endReason === "complete" && counts.missing + counts.rejected === 0;
@@ -107,11 +114,26 @@ export class Trust {
     }
   }
 
+  // Who computes, and what waits.
+  showWorkers({ workers, dispatch, ring }) {
+    const rows = workers.map(({ name, local, inFlight, rate, silentMs, failed }) => {
+      const isSilent = !local && silentMs > 3000;
+      const text = isSilent ? `silent for ${milliseconds(silentMs)}` : `${rate.toFixed(0)} / s${inFlight ? ` · ${inFlight} at work` : ""}${failed ? ` · ${count(failed)} failed` : ""}`;
+      return [local ? `${name} (here)` : name, text, isSilent || failed ? "bad" : ""];
+    });
+    rows.push(["partitions waiting", count(dispatch.waiting), dispatch.waiting > 64 ? "warn" : ""]);
+    if (dispatch.redone) rows.push(["done again", count(dispatch.redone), "warn"]);
+    if (dispatch.lost) rows.push(["workers lost", count(dispatch.lost), "bad"]);
+    if (dispatch.givenUp) rows.push(["frames given up", count(dispatch.givenUp), "bad"]);
+    rows.push(["frame memory free", ring.slots ? `${Math.round((100 * ring.free) / ring.slots)} %` : "–", ring.slots && ring.free < 0.05 * ring.slots ? "warn" : ""]);
+    fill(this.element.workers, rows);
+  }
+
   // The map of frames, and how many of each kind.
   showMap(nav) {
     const { map, legend } = this.element;
     const content = nav?.map && (nav.navShape.length === 2 ? nav.navShape : [1, nav.map.length]);
-    const numbers = [0, 0, 0, 0];
+    const numbers = [0, 0, 0, 0, 0, 0, 0];
     if (content) {
       const [rows, columns] = content;
       map.width = columns;
@@ -119,17 +141,18 @@ export class Trust {
       const longer = Math.max(rows, columns);
       map.style.width = `${(96 * columns) / longer}px`;
       map.style.height = `${(96 * rows) / longer}px`;
-      const pixels = new ImageData(columns, rows);
+      const pixels = new ImageData(columns, rows), words = new Uint32Array(pixels.data.buffer);
       for (let position = 0; position < nav.map.length; position++) {
         const code = nav.map[position];
         numbers[code]++;
-        pixels.data.set(code === PROCESSED ? DONE : MARKS[code], 4 * position);
-        pixels.data[4 * position + 3] = 255;
+        words[position] = MAP_WORDS[code];
       }
       map.getContext("2d").putImageData(pixels, 0, 0);
     }
     const rows = [[PROCESSED, "in the image", DONE], [PENDING, "to come", MARKS[PENDING]],
-      [PASSED, "not in it", MARKS[PASSED]], [MISSING, "missing", MARKS[MISSING]]];
+      [MISSING, "missing", MARKS[MISSING]], [DUPLICATE, "duplicate", MARKS[DUPLICATE]], [PASSED, "not in it", MARKS[PASSED]],
+      [REJECTED, "rejected", MARKS[REJECTED]], [FAILED, "failed", MARKS[FAILED]]]
+      .filter(([code]) => numbers[code] || [PROCESSED, PENDING, MISSING, DUPLICATE].includes(code));
     const words = rows.map(([code, text]) => `${count(numbers[code])} ${text}`);
     map.setAttribute("aria-label", content ? `Map of frames: ${words.join(", ")}` : "Map of frames: nothing yet");
     legend.replaceChildren(...rows.map(([, , colour], index) => {

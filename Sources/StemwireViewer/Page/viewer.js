@@ -2,53 +2,75 @@
 
 import { read, written } from "./address.js";
 import { Connection } from "./connection.js";
-import { code, npy, png, save } from "./export.js";
+import { Detectors } from "./detectors.js";
+import { Doing } from "./doing.js";
+import { code, npy, png, save, tiff } from "./export.js";
+import { period, transformOf } from "./fourier.js";
+import { listenToKeys } from "./keys.js";
+import { magnitudes } from "./levels.js";
 import { make, Pane } from "./pane.js";
+import { listPast } from "./past.js";
 import { loadColours } from "./picture.js";
-import { clamped, COLOURS, drawShape, fresh, grab, LABELS, NUMBERS } from "./shapes.js";
-import { ownChannels, request, sources } from "./sources.js";
+import { drawScaleBar, lengthText } from "./scale.js";
+import { describeSeam, drawSeams } from "./seams.js";
+import { drawShape, grab } from "./shapes.js";
+import { keysOf, ownChannels, request, sources } from "./sources.js";
 import { Trust } from "./trust.js";
 
 const $ = (id) => document.getElementById(id);
+const NAMES = ["nav", "sig", "side"];
 const LOOK = { map: "viridis", scale: "linear", gamma: 0.5, locked: false, limits: [0, 1], rotation: 0, flip: false };
-const KEYS = [
-  ["space", "pause the picture (the acquisition goes on)"], ["A  T  S  X", "arm, trigger, stop, abort"],
-  ["D  G  H  P  O", "add a disk, ring, rectangle, point, centre of mass"],
-  ["tab / arrows", "choose an image; move the selected detector (pattern) or the scan position (scan); shift: by ten"],
-  ["+  −", "larger, smaller detector"], ["delete", "remove the selected detector"], ["N", "select the next detector"],
-  ["V  Shift+V", "next source of the scan, of the pattern"], ["M  L", "next colour map, next scale"],
-  ["0  K", "automatic limits, lock limits"], ["R", "show the whole image"], ["E  Shift+E", "save the image as PNG, as .npy"],
-  ["C", "copy as code"], ["wheel, shift+drag", "zoom, move the image"], ["?", "this list"],
-];
+// The transform of a scan that goes on is made so often at most, milliseconds.
+const TRANSFORM_PAUSE = 150;
 
 const state = {
-  nav: "", sig: "", position: null, detectors: [], selected: null, isPaused: false, message: null, isOpen: false, reason: "",
-  shown: { nav: null, sig: null }, receivedAt: 0, channels: [], shape: null, commands: 0, isStale: false,
+  nav: "", sig: "", side: "", position: null, detectors: [], selected: null, isPaused: false, message: null, isOpen: false, reason: "",
+  shown: { nav: null, sig: null, side: null }, channels: [], past: [], shape: null,
+  units: { nav: { size: 0, unit: "nm" }, sig: { size: 0, unit: "mrad" } },
 };
-const looks = { nav: { ...LOOK }, sig: { ...LOOK, scale: "log", map: "inferno" } };
+const looks = { nav: { ...LOOK }, sig: { ...LOOK, scale: "log", map: "inferno" }, side: { ...LOOK } };
 const trust = new Trust();
 const panes = {};
 // Whether somebody has said what a pane is to show; else it is the usual channel.
-const isChosen = { nav: false, sig: false };
-let connection = null, active = "nav", held = null, mapGeneration = 0;
+const isChosen = { nav: false, sig: false, side: false };
+let connection = null, held = null, mapVersion = 0, transformedAt = 0;
+
+const app = {
+  state, panes, looks, active: "nav",
+  note: (text, tone) => trust.note(text, tone),
+  send: (message) => connection?.send(message),
+  choose, pause, copy, saveAs, moveBy, toggleSide, remember,
+  redraw: () => { for (const name of NAMES) panes[name].drawOver(); },
+  focus: (name) => { if (name !== "side" || state.side) panes[name].over.focus(); },
+  forgetSource: (name) => {
+    isChosen[name] = false;
+    if (name === "side") choose("side", "");
+    showSources();
+    tellView();
+  },
+};
+const detectors = (app.detectors = new Detectors(app));
+const doing = (app.doing = new Doing(app));
 
 // MARK: Sources
 
 function showSources() {
-  for (const name of ["nav", "sig"]) {
-    const list = sources(state, name), select = panes[name].source;
-    if (!isChosen[name]) {
+  for (const name of NAMES) {
+    const groups = sources(state, name), select = panes[name].source;
+    const known = keysOf(groups);
+    if (name !== "side" && !isChosen[name]) {
       // Channels come one after the other: the usual one takes the place of the first that was there.
       const wanted = { nav: "/sumsig/", sig: "/sum/" }[name];
-      const first = list.find(({ key }) => key.includes(wanted)) ?? list.find(({ key }) => /^[^@#]/.test(key));
-      if (first) choose(name, first.key, false);
+      const first = known.find((key) => key.includes(wanted) && !key.startsWith("~")) ?? known.find((key) => /^[^@#~f]/.test(key));
+      if (first) choose(name, first, false);
     }
-    if (state[name] && !list.some(({ key }) => key === state[name])) list.push({ key: state[name], text: `${state[name].replaceAll("/", " · ")} (not there)` });
-    if (!list.length) list.push({ key: "", text: "no channel yet" });
-    const text = JSON.stringify(list);
+    if (state[name] && !known.includes(state[name])) groups.push({ label: "Not there", list: [{ key: state[name], text: `${state[name].replaceAll("/", " · ")} (not there)` }] });
+    if (!state[name]) groups.unshift({ label: "Results", list: [{ key: "", text: "no channel yet" }] });
+    const text = JSON.stringify(groups);
     if (select.dataset.list !== text) {
       select.dataset.list = text;
-      select.replaceChildren(...list.map(({ key, text }) => make("option", { value: key, text })));
+      select.replaceChildren(...groups.map(({ label, list }) =>
+        make("optgroup", { label }, ...list.map(({ key, text }) => make("option", { value: key, text })))));
     }
     select.value = state[name];
   }
@@ -57,14 +79,36 @@ function showSources() {
 function choose(name, key, isUser = true) {
   isChosen[name] ||= isUser;
   if (state[name] === key) return;
+  if (name === "side") openSide(key !== "");
+  if (key === "fft") looks.side.scale = "log";
   state[name] = key;
   if (isUser) showSources();
   tellView();
+  if (key === "fft") showTransform();
   remember();
 }
 
+function openSide(isOpen) {
+  panes.side.root.hidden = !isOpen;
+  document.querySelector("main").dataset.side = String(isOpen);
+  $("beside").setAttribute("aria-pressed", String(isOpen));
+  if (isOpen && state.side === "") panes.side.resize();
+  if (!isOpen) {
+    state.shown.side = null;
+    panes.side.show(null);
+    if (app.active === "side") app.active = "nav";
+  }
+}
+
+// Opens the image beside with a source, or with one that differs from the scan's; closes it when it shows that.
+function toggleSide(key = null) {
+  if (state.side && (key === null || state.side === key)) return choose("side", "");
+  const known = keysOf(sources(state, "side"));
+  choose("side", key ?? known.find((each) => each !== state.nav && each !== state.sig && each !== "#") ?? "fft");
+}
+
 function tellView() {
-  const wanted = state.isPaused ? [] : ["nav", "sig"].map((name) => request(state, name)).filter(Boolean);
+  const wanted = state.isPaused ? [] : NAMES.map((name) => request(state, name)).filter(Boolean);
   connection?.send({ type: "view", panes: wanted });
 }
 
@@ -74,39 +118,61 @@ function took(message) {
   const now = performance.now();
   state.message = message;
   state.channels = message.channels;
-  state.receivedAt = now;
   document.body.classList.toggle("look", !message.viewer.mayControl);
-  const shape = message.acquisition?.sigShape;
-  if (shape) state.shape = shape;
-  for (const answer of message.answers) trust.note(answer.text, answer.done ? "done" : "error");
+  if (message.acquisition?.sigShape) state.shape = message.acquisition.sigShape;
+  doing.took(message.answers);
   for (const notice of message.notices) trust.note(notice.text, notice.severity);
-  showSources();
-  let hasDrawn = false;
-  for (const told of state.isPaused ? [] : message.panes) {
-    if (told.pane !== "nav" && told.pane !== "sig") continue;
-    if (!told.data) {
-      // Until the new source has something, the picture before stays: unless it is of another acquisition.
-      const isOther = state.shown[told.pane]?.generation !== message.acquisition?.generation || state.shown[told.pane]?.key !== state[told.pane];
-      if (isOther) {
-        state.shown[told.pane] = null;
-        panes[told.pane].show(null, told.problem);
-      }
-      continue;
-    }
-    told.receivedAt = now;
-    told.key = state[told.pane];
-    state.shown[told.pane] = told;
-    panes[told.pane].show(told);
-    hasDrawn = true;
-    if (told.pane === "sig") state.shape = told.shape.slice(0, 2);
+  if (message.past) {
+    state.past = message.past;
+    listPast($("past"), state.past, showPast);
   }
-  if (hasDrawn) trust.drew();
-  if (state.shown.nav?.map && state.shown.nav.version !== mapGeneration) {
-    mapGeneration = state.shown.nav.version;
+  showSources();
+  const told = state.isPaused ? [] : message.panes.filter((each) => NAMES.includes(each.pane));
+  for (const each of told) takePane(each, now);
+  if (told.some((each) => each.data)) trust.drew();
+  if (state.shown.nav?.map && state.shown.nav.version !== mapVersion) {
+    mapVersion = state.shown.nav.version;
     trust.showMap(state.shown.nav);
   }
-  takeDetectors(message.detectors);
+  if (state.side === "fft") showTransform();
+  detectors.took(message.detectors);
   showState();
+}
+
+function takePane(told, now) {
+  const name = told.pane;
+  if (!told.data) {
+    // Until the new source has something, the picture before stays: unless it is of another acquisition.
+    const shown = state.shown[name];
+    if (shown?.generation === state.message.acquisition?.generation && shown?.key === state[name]) return;
+    state.shown[name] = null;
+    panes[name].show(null, told.problem);
+    return;
+  }
+  told.receivedAt = now;
+  told.key = state[name];
+  state.shown[name] = told;
+  panes[name].show(told);
+  panes[name].root.dataset.seams = String(Math.max(0, told.seams.length - 1));
+  if (told.kind === "sig") state.shape = told.shape.slice(0, 2);
+}
+
+function showTransform() {
+  const told = state.shown.nav, now = performance.now();
+  if (!told || (state.shown.side?.key === "fft" && state.shown.side.version === told.version)) return;
+  if (!told.final && now - transformedAt < TRANSFORM_PAUSE) return;
+  transformedAt = now;
+  const made = transformOf(told, panes.nav.content);
+  state.shown.side = made && { ...made, pane: "side", key: "fft" };
+  panes.side.show(state.shown.side, "There is no transform of vectors; choose a channel with one number a position.");
+}
+
+// The same channel as the scan's, of an acquisition before; else its first one.
+function showPast(past) {
+  const [, udf, channel] = state.nav.split("/");
+  const list = past.channels.filter(({ kind }) => kind === "nav");
+  const found = list.find((each) => each.udf === udf && each.channel === channel) ?? list[0] ?? past.channels[0];
+  choose("side", `~${past.id}/${found.run}/${found.udf}/${found.channel}`);
 }
 
 function showState() {
@@ -115,166 +181,87 @@ function showState() {
   if (!message) return;
   const ageMs = nav ? nav.ageMs + performance.now() - nav.receivedAt : null;
   trust.show(message, { nav, ageMs, isPaused: state.isPaused });
-  const server = message.server.state, can = state.isOpen && message.link.state === "connected";
-  const allowed = { arm: server === "idle", trigger: server === "armed", stop: ["armed", "acquiring"].includes(server), abort: ["armed", "acquiring"].includes(server) };
-  for (const button of document.querySelectorAll("[data-command]")) button.disabled = !can || !allowed[button.dataset.command];
-  const isDim = !state.isOpen || message.link.state !== "connected";
-  for (const name of ["nav", "sig"]) panes[name].root.dataset.stale = String(isDim);
+  const can = state.isOpen && message.link.state === "connected";
+  doing.show(can, message.server.state);
+  for (const name of NAMES) panes[name].root.dataset.stale = String(!can);
 }
 
-// MARK: Virtual detectors
+// MARK: Pointer
 
-const find = (id) => state.detectors.find((detector) => detector.id === id);
+// What a pane shows: nav, sig, single or fft.
+const kindOf = (name) => state.shown[name]?.kind ?? name;
+const unitOf = (name) => state.units[kindOf(name)] ?? { size: 0, unit: "" };
 
-function colourFor() {
-  return COLOURS.find((colour) => !state.detectors.some((detector) => detector.colour === colour)) ?? COLOURS[0];
-}
-
-function addDetector(udf, id = null, parameters = null) {
-  if (!id && (!state.shape || state.message?.viewer.mayControl === false)) {
-    return trust.note(state.shape ? "This viewer may look only." : "There is no pattern yet: a virtual detector needs its shape.", "warning");
-  }
-  if (state.detectors.length === COLOURS.length) return trust.note(`A page has at most ${COLOURS.length} virtual detectors.`, "warning");
-  const name = `${LABELS[udf]} ${state.detectors.reduce((most, { name }) => Math.max(most, Number(name.split(" ").at(-1)) || 0), 0) + 1}`;
-  const made = {
-    id: id ?? `${udf[0]}${Math.random().toString(36).slice(2, 8)}`, udf, name, colour: colourFor(), problem: "",
-    parameters: parameters ?? fresh(udf, state.shape),
+function hooks(name) {
+  return {
+    drawOver: (context, pane) => {
+      const told = state.shown[name];
+      if (kindOf(name) === "nav") {
+        drawSeams(context, pane, told ?? {});
+        drawPosition(context, pane);
+      } else if (kindOf(name) === "sig") {
+        for (const detector of state.detectors) drawShape(context, pane, detector, detector.id === state.selected);
+      }
+      drawScaleBar(context, pane, unitOf(name));
+    },
+    title: (told) => title(told),
+    describe: (told, place, index) => describe(name, told, place, index),
+    lengthText: (length) => (unitOf(name).size > 0 ? lengthText(length * unitOf(name).size, unitOf(name).unit) : `${length.toFixed(1)} px`),
+    onSource: (key) => choose(name, key),
+    onLook: () => remember(),
+    onSave: (format) => saveAs(name, format),
+    down: (at) => {
+      app.active = name;
+      if (kindOf(name) === "nav") return pick(name, at);
+      if (kindOf(name) !== "sig") return false;
+      held = grab(state.detectors, state.selected, at, panes[name]);
+      if (held && held.detector.id !== state.selected) detectors.select(held.detector.id);
+      return Boolean(held);
+    },
+    move: (at, screen, isDragging) => {
+      if (kindOf(name) === "nav") return isDragging && pick(name, at);
+      if (kindOf(name) !== "sig") return;
+      if (isDragging && held) detectors.change(held.detector, held.handle.drag(at, held.offset));
+      else panes[name].over.style.cursor = grab(state.detectors, state.selected, at, panes[name])?.handle.cursor ?? "crosshair";
+    },
+    up: () => { held = null; },
   };
-  state.detectors.push(made);
-  state.selected = made.id;
-  tellDetector(made);
-  if (!id) choose("nav", `@${made.id}/${ownChannels(made)[0]}`);
-  listDetectors();
-  panes.sig.drawOver();
-  remember();
 }
 
-function removeDetector(id) {
-  connection.send({ type: "dropDetector", id });
-  state.detectors = state.detectors.filter((detector) => detector.id !== id);
-  if (state.selected === id) state.selected = state.detectors.at(-1)?.id ?? null;
-  if (state.nav.startsWith(`@${id}/`)) isChosen.nav = false;
-  showSources();
-  tellView();
-  listDetectors();
-  panes.sig.drawOver();
-  remember();
+function title(told) {
+  const size = told.shape.slice(0, 2).join(" × ");
+  if (told.kind === "fft") return `${size} · transform of ${told.udf}`;
+  if (told.kind !== "nav") return `${size} · ${told.sourceDtype}${told.position === undefined ? "" : ` · frame ${told.position}`}`;
+  const seam = told.seams.length > 1 ? " · parameters changed" : "";
+  const before = told.key?.startsWith("~") ? ` · acquisition ${told.generation}` : "";
+  return `${told.navShape.join(" × ")} · ${Math.floor((100 * told.processed) / Math.max(1, told.expected))} %${told.final ? " · final" : ""}${seam}${before}`;
 }
 
-function tellDetector({ id, udf, parameters }) {
-  const finite = Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== null));
-  connection?.send({ type: "detector", id, udf, parameters: finite });
+// What there is to say of a place beside its value.
+function describe(name, told, place, index) {
+  if (!told) return "";
+  if (told.kind === "fft") {
+    const length = period(place, told.shape), { size, unit } = state.units.nav;
+    return Number.isFinite(length) ? ` · period ${length.toPrecision(3)} px${size > 0 ? ` = ${lengthText(length * size, unit)}` : ""}` : "";
+  }
+  return told.kind === "nav" ? describeSeam(told, index) : "";
 }
 
-function changeDetector(detector, change) {
-  const parameters = clamped(detector.udf, { ...detector.parameters, ...change }, state.shape ?? [1 << 16, 1 << 16]);
-  if (JSON.stringify(parameters) === JSON.stringify(detector.parameters)) return;
-  detector.parameters = parameters;
-  panes.sig.drawOver();
-  showNumbers(detector);
-  tellDetector(detector);
-  remember();
-}
-
-// What the viewer says of the detectors: problems, and what another page made of them.
-function takeDetectors(told) {
-  for (const { id, parameters, problem } of told) {
-    const detector = find(id);
-    if (!detector) continue;
-    if (detector.problem !== (problem ?? "")) {
-      detector.problem = problem ?? "";
-      listDetectors();
-    }
-    detector.told = parameters;
+function drawPosition(context, pane) {
+  if (state.position === null || !pane.content || !NAMES.some((name) => state[name] === "#")) return;
+  const ratio = window.devicePixelRatio || 1, { columns } = pane.content;
+  const at = pane.toScreen((state.position % columns) + 0.5, Math.floor(state.position / columns) + 0.5);
+  const arm = Math.max(pane.pixelSize / 2, 4 * ratio);
+  for (const [width, style] of [[4, "#000c"], [1.6, "#fff"]]) {
+    context.lineWidth = width * ratio;
+    context.strokeStyle = style;
+    context.strokeRect(at.x - arm, at.y - arm, 2 * arm, 2 * arm);
   }
 }
-
-function listDetectors() {
-  $("no-detectors").hidden = state.detectors.length > 0;
-  $("detectors").replaceChildren(...state.detectors.map((detector) => {
-    const numbers = NUMBERS[detector.udf].map((name) => make("label", {}, name,
-      make("input", { type: "number", step: "any", "data-name": name, "aria-label": `${detector.name}: ${name}`,
-        onchange: (event) => changeDetector(detector, { [name]: Number(event.target.value) || 0 }) })));
-    if (detector.udf === "com") {
-      numbers.push(make("label", {}, make("input", { type: "checkbox", "aria-label": `${detector.name}: flip y`, checked: detector.parameters.flip_y,
-        onchange: (event) => changeDetector(detector, { flip_y: event.target.checked }) }), "flip y"));
-    }
-    const item = make("li", { "data-id": detector.id, "aria-current": String(detector.id === state.selected) },
-      make("div", { class: "top" },
-        make("strong", { text: detector.name, onclick: () => select(detector.id) }),
-        make("button", { type: "button", text: "Show", "aria-label": `Show ${detector.name}`, onclick: () => choose("nav", `@${detector.id}/${ownChannels(detector)[0]}`) }),
-        make("button", { type: "button", text: "×", "aria-label": `Remove ${detector.name}`, onclick: () => removeDetector(detector.id) })),
-      make("div", { class: "numbers" }, ...numbers));
-    if (detector.problem) item.append(make("p", { class: "problem", text: detector.problem, role: "alert" }));
-    item.style.borderLeftColor = detector.colour;
-    return item;
-  }));
-  for (const detector of state.detectors) showNumbers(detector);
-}
-
-function showNumbers(detector) {
-  for (const input of document.querySelectorAll(`#detectors [data-id="${CSS.escape(detector.id)}"] [data-name]`)) {
-    if (input !== document.activeElement) input.value = detector.parameters[input.dataset.name];
-  }
-}
-
-function select(id) {
-  state.selected = id;
-  listDetectors();
-  panes.sig.drawOver();
-}
-
-// MARK: Pointer and keys
-
-const sigHooks = {
-  drawOver: (context, pane) => {
-    for (const detector of state.detectors) drawShape(context, pane, detector, detector.id === state.selected);
-  },
-  title: (told) => `${told.shape.join(" × ")} · ${told.sourceDtype}${told.position === undefined ? "" : ` · frame ${told.position}`}`,
-  onSource: (key) => choose("sig", key),
-  onLook: () => remember(),
-  onSave: (format) => saveAs("sig", format),
-  down: (at, screen) => {
-    active = "sig";
-    held = grab(state.detectors, state.selected, at, panes.sig);
-    if (held && held.detector.id !== state.selected) select(held.detector.id);
-    return Boolean(held);
-  },
-  move: (at, screen, isDragging) => {
-    if (isDragging && held) {
-      const change = held.handle.drag(at, held.offset);
-      changeDetector(held.detector, change);
-    } else {
-      panes.sig.over.style.cursor = grab(state.detectors, state.selected, at, panes.sig)?.handle.cursor ?? "crosshair";
-    }
-  },
-  up: () => { held = null; },
-};
-
-const navHooks = {
-  drawOver: (context, pane) => {
-    if (state.sig !== "#" || state.position === null || !pane.content) return;
-    const ratio = window.devicePixelRatio || 1, { columns } = pane.content;
-    const at = pane.toScreen((state.position % columns) + 0.5, Math.floor(state.position / columns) + 0.5);
-    const arm = Math.max(pane.pixelSize / 2, 4 * ratio);
-    for (const [width, style] of [[4, "#000c"], [1.6, "#fff"]]) {
-      context.lineWidth = width * ratio;
-      context.strokeStyle = style;
-      context.strokeRect(at.x - arm, at.y - arm, 2 * arm, 2 * arm);
-    }
-  },
-  title: (told) => `${told.navShape.join(" × ")} · ${told.positionsText ?? `${Math.floor((100 * told.processed) / Math.max(1, told.expected))} %`}${told.final ? " · final" : ""}`,
-  onSource: (key) => choose("nav", key),
-  onLook: () => remember(),
-  onSave: (format) => saveAs("nav", format),
-  down: (at) => { active = "nav"; return pick(at); },
-  move: (at, screen, isDragging) => { if (isDragging) pick(at); },
-  up: () => {},
-};
 
 // Shows the pattern of a scan position.
-function pick({ x, y }) {
-  const content = panes.nav.content;
+function pick(name, { x, y }) {
+  const content = panes[name].content;
   const [column, row] = [Math.floor(x), Math.floor(y)];
   if (!content || row < 0 || column < 0 || row >= content.rows || column >= content.columns) return false;
   setPosition(row * content.columns + column);
@@ -282,109 +269,54 @@ function pick({ x, y }) {
 }
 
 function setPosition(position) {
-  if (state.position === position && state.sig === "#") return;
+  const isShown = NAMES.some((name) => state[name] === "#");
+  if (state.position === position && isShown) return;
   state.position = position;
-  state.sig = "#";
-  isChosen.sig = true;
+  if (!isShown) {
+    state.sig = "#";
+    isChosen.sig = true;
+  }
   showSources();
   tellView();
-  panes.nav.drawOver();
+  app.redraw();
   remember();
 }
 
-function arrows(event) {
-  const step = event.shiftKey ? 10 : 1;
-  const [dy, dx] = { ArrowUp: [-step, 0], ArrowDown: [step, 0], ArrowLeft: [0, -step], ArrowRight: [0, step] }[event.key];
-  if (active === "sig") {
-    const detector = find(state.selected);
-    if (!detector) return;
-    const { parameters: p } = detector;
-    changeDetector(detector, detector.udf === "rectangle" ? { y: p.y + dy, x: p.x + dx } : { cy: p.cy + dy, cx: p.cx + dx });
-  } else if (panes.nav.content) {
-    const { rows, columns } = panes.nav.content, now = state.position ?? Math.floor(rows / 2) * columns + Math.floor(columns / 2);
-    const row = Math.min(Math.max(Math.floor(now / columns) + dy, 0), rows - 1);
-    const column = Math.min(Math.max((now % columns) + dx, 0), columns - 1);
-    setPosition(row * columns + column);
-  }
+// The arrow keys: the selected detector on a pattern, the position on a scan.
+function moveBy(dy, dx) {
+  if (kindOf(app.active) === "sig") return detectors.move(dy, dx);
+  const content = panes.nav.content;
+  if (!content) return;
+  const { rows, columns } = content, now = state.position ?? Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+  const row = Math.min(Math.max(Math.floor(now / columns) + dy, 0), rows - 1);
+  const column = Math.min(Math.max((now % columns) + dx, 0), columns - 1);
+  setPosition(row * columns + column);
 }
 
-function grow(step) {
-  const detector = find(state.selected), p = detector?.parameters;
-  if (!detector || detector.udf === "point") return;
-  if (detector.udf === "ring") changeDetector(detector, { ri: p.ri + step, ro: p.ro + step });
-  else if (detector.udf === "rectangle") changeDetector(detector, { height: p.height + step, width: p.width + step });
-  else changeDetector(detector, { r: p.r + step });
-}
-
-const next = (list, value) => list[(list.indexOf(value) + 1) % list.length];
-
-function nextSource(name) {
-  const keys = sources(state, name).map(({ key }) => key);
-  if (keys.length) choose(name, next(keys, state[name]));
-}
-
-const keys = {
-  " ": () => pause(), a: () => command("arm"), t: () => command("trigger"), s: () => command("stop"), x: () => command("abort"),
-  d: () => addDetector("disk"), g: () => addDetector("ring"), h: () => addDetector("rectangle"), p: () => addDetector("point"), o: () => addDetector("com"),
-  Delete: () => state.selected && removeDetector(state.selected), Backspace: () => state.selected && removeDetector(state.selected),
-  n: () => state.detectors.length && select(next(state.detectors.map(({ id }) => id), state.selected)),
-  v: () => nextSource("nav"), V: () => nextSource("sig"),
-  m: () => panes[active].setLook({ map: next([...panes[active].map.options].map(({ value }) => value), looks[active].map) }),
-  l: () => panes[active].setLook({ scale: next(["linear", "log", "gamma"], looks[active].scale) }),
-  0: () => panes[active].setLook({ locked: false }), k: () => panes[active].setLook({ locked: !looks[active].locked }),
-  r: () => { panes[active].fit(); panes[active].draw(); }, "+": () => grow(1), "=": () => grow(1), "-": () => grow(-1),
-  e: () => saveAs(active, "png"), E: () => saveAs(active, "npy"), c: () => copy(), "?": () => $("help").showModal(),
-};
-
-function onKey(event) {
-  const element = event.target;
-  if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
-  if (element.closest("input, select, textarea") || (element.closest("button") && [" ", "Enter"].includes(event.key))) return;
-  if (event.key.startsWith("Arrow")) {
-    if (!element.closest(".stage") && element !== document.body) return;
-    event.preventDefault();
-    return arrows(event);
-  }
-  const action = keys[event.key] ?? keys[event.key.toLowerCase()];
-  if (!action) return;
-  event.preventDefault();
-  action();
-}
-
-// MARK: Doing
-
-function command(name) {
-  const button = document.querySelector(`[data-command="${name}"]`);
-  if (button.disabled) return;
-  const message = { type: "command", id: ++state.commands, name };
-  const shape = [Number($("scan-rows").value), Number($("scan-columns").value)];
-  if (name === "arm" && shape[0] > 0 && shape[1] > 0) message.navShape = shape;
-  connection.send(message);
-}
+// MARK: Picture
 
 function pause() {
   state.isPaused = !state.isPaused;
   $("pause").setAttribute("aria-pressed", String(state.isPaused));
   $("pause").textContent = state.isPaused ? "Resume" : "Pause";
-  for (const name of ["nav", "sig"]) panes[name].root.dataset.paused = String(state.isPaused);
+  for (const name of NAMES) panes[name].root.dataset.paused = String(state.isPaused);
   tellView();
   showState();
 }
 
 async function saveAs(name, format) {
-  const told = state.shown[name], file = told && `${told.udf}.${told.channel}.${format}`;
-  if (!told) return trust.note("There is nothing to save yet.", "warning");
+  const told = state.shown[name], { content } = panes[name];
+  if (!told || !content) return trust.note("There is nothing to save yet.", "warning");
+  const file = `${told.kind === "fft" ? "fft-" : ""}${told.udf}.${told.channel}.${format}`;
   if (format === "png") return save(await png(panes[name]), file);
   if (format === "npy") return save(npy(told.values, told.dtype, told.shape), file);
-  const answer = await fetch(`snap/${told.run}/${file}`);
-  if (answer.ok) save(await answer.blob(), file);
-  else trust.note(`Not saved: ${(await answer.text()).trim()}`, "error");
+  save(tiff(magnitudes(content.values, content.components), content.rows, content.columns), file);
 }
 
 async function copy() {
   // A server that the viewer reaches on its own machine is reached from elsewhere by the page's host.
   const endpoint = (state.message?.server.endpoint ?? "tcp://127.0.0.1:7400").replace(/127\.0\.0\.1|localhost/, location.hostname);
-  const text = code(state.shown.nav, state.detectors, endpoint);
+  const text = code(state.shown.nav, state.detectors, looks.nav, endpoint);
   try {
     await navigator.clipboard.writeText(text);
     trust.note("Copied: the lines that give this view.", "done");
@@ -398,54 +330,73 @@ async function copy() {
 
 let remembering = 0;
 function remember() {
+  const lines = Object.fromEntries(NAMES.map((name) => [name, panes[name]?.line ?? null]));
   clearTimeout(remembering);
-  remembering = setTimeout(() => history.replaceState(null, "", location.search + written({ ...state, isChosen, looks })), 200);
+  remembering = setTimeout(() => history.replaceState(null, "", location.search + written({ ...state, isChosen, looks, lines })), 200);
 }
 
 function recall() {
   const view = read(location.hash);
-  for (const name of ["nav", "sig"]) {
+  state.position = view.position;
+  Object.assign(state.units, view.units);
+  for (const name of NAMES) {
+    if (name === "side" && view.side) choose("side", view.side);
     state[name] = view[name];
     isChosen[name] = view[name] !== "";
     Object.assign(looks[name], view.looks[name]);
+    if (view.lines[name]) {
+      panes[name].setMeasuring(true);
+      panes[name].line = view.lines[name];
+    }
   }
-  state.position = view.position;
-  for (const { id, udf, parameters } of view.detectors) if (!find(id)) addDetector(udf, id, parameters);
+  for (const { id, udf, parameters } of view.detectors) if (!detectors.find(id)) detectors.add(udf, id, parameters);
 }
 
 // MARK: Beginning
 
+function prepareUnits() {
+  for (const name of ["nav", "sig"]) {
+    const [size, unit] = [$(`${name}-size`), $(`${name}-unit`)];
+    [size.value, unit.value] = [state.units[name].size || "", state.units[name].unit];
+    size.onchange = unit.onchange = () => {
+      state.units[name] = { size: Math.max(0, Number(size.value) || 0), unit: unit.value };
+      app.redraw();
+      remember();
+    };
+  }
+}
+
 async function begin() {
   await loadColours();
-  panes.nav = new Pane($("nav"), "nav", looks.nav, navHooks);
-  panes.sig = new Pane($("sig"), "sig", looks.sig, sigHooks);
-  recall();
-  for (const name of ["nav", "sig"]) {
-    panes[name].showLook();
-    panes[name].root.addEventListener("focusin", () => { active = name; });
+  for (const name of NAMES) {
+    panes[name] = new Pane($(name), name, looks[name], hooks(name));
+    panes[name].root.addEventListener("focusin", () => { app.active = name; });
   }
-  listDetectors();
+  recall();
+  prepareUnits();
+  for (const name of NAMES) panes[name].showLook();
+  showSources();
+  detectors.list();
   trust.showMap(null);
   $("pause").onclick = pause;
   $("copy").onclick = copy;
+  $("beside").onclick = () => toggleSide();
+  $("side-close").onclick = () => choose("side", "");
   $("help-open").onclick = () => $("help").showModal();
-  $("help").append(make("h2", { text: "Keys" }), make("dl", {}, ...KEYS.flatMap(([key, text]) => [make("dt", { text: key }), make("dd", { text })])),
-    make("form", { method: "dialog" }, make("button", { text: "Close" })));
-  for (const button of document.querySelectorAll("[data-command]")) button.onclick = () => command(button.dataset.command);
-  for (const button of document.querySelectorAll("[data-add]")) button.onclick = () => addDetector(button.dataset.add);
-  document.addEventListener("keydown", onKey);
+  for (const button of document.querySelectorAll("[data-add]")) button.onclick = () => detectors.add(button.dataset.add);
+  listenToKeys(app);
   const address = new URL("live", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   address.hash = address.search = "";
   connection = new Connection(address.href, {
     onMessage: took,
     onOpen: () => {
-      for (const detector of state.detectors) tellDetector(detector);
+      detectors.tellAll();
       tellView();
     },
     onLink: (isOpen, reason) => {
       Object.assign(state, { isOpen, reason });
-      if (!isOpen) mapGeneration = 0;
+      if (!isOpen) mapVersion = 0;
       showState();
     },
   });
@@ -453,5 +404,5 @@ async function begin() {
 }
 
 // For tests and for the curious: what is shown, and how.
-window.stemwire = { state, panes, looks, trust, copy };
+window.stemwire = { state, panes, looks, trust, copy, app };
 begin();

@@ -25,6 +25,7 @@ struct Connections: Sendable {
     let rules: AccessRules
     let mayControl: Bool
     let maximumPages: Int
+    let texts: [String: @Sendable () -> OperatorText]
     let logger: Logger
 
     func listen(host: String, port: Int, group: MultiThreadedEventLoopGroup) async throws -> Listener {
@@ -120,7 +121,7 @@ struct Connections: Sendable {
     }
 
     private func serve(_ web: Web) async throws {
-        let routes = HTTPRoutes(feed: feed, rules: rules)
+        let routes = HTTPRoutes(feed: feed, rules: rules, texts: texts, maximumPages: maximumPages)
         try await web.executeThenClose { inbound, outbound in
             var head: HTTPRequestHead?
             for try await part in inbound {
@@ -132,8 +133,11 @@ struct Connections: Sendable {
                 case .end:
                     guard let request = head else { return }
                     head = nil
-                    let answer = routes.answer(request)
-                    try await send(answer, to: request, routes, outbound)
+                    switch routes.reply(request) {
+                    case .answer(let answer): try await send(answer, to: request, routes, outbound)
+                    case .moving(let picture):
+                        return try await send(picture, routes, web.channel, outbound)
+                    }
                     if !request.isKeepAlive { return }
                 }
             }
@@ -144,12 +148,38 @@ struct Connections: Sendable {
         _ answer: HTTPAnswer, to request: HTTPRequestHead?, _ routes: HTTPRoutes,
         _ outbound: NIOAsyncChannelOutboundWriter<HTTPPart<HTTPResponseHead, ByteBuffer>>
     ) async throws {
-        var headers = routes.headers(answer)
+        var headers = routes.headers(mediaType: answer.mediaType, bytes: answer.bytes.count)
         if request?.isKeepAlive != true { headers.add(name: "connection", value: "close") }
         let head = HTTPResponseHead(version: .http1_1, status: answer.status, headers: headers)
         let body =
             request?.method == .HEAD ? [] : [HTTPPart<HTTPResponseHead, ByteBuffer>.body(.init(bytes: answer.bytes))]
         try await outbound.write(contentsOf: [.head(head)] + body + [.end(nil)])
+    }
+}
+
+extension Connections {
+    /// How long a picture may be on its way to one who reads slowly.
+    private static let writeLimit = TimeAmount.seconds(60)
+
+    fileprivate func send(
+        _ picture: MovingPicture, _ routes: HTTPRoutes, _ channel: any Channel, _ outbound: MovingPicture.Outbound
+    ) async throws {
+        // Who looks on says nothing more; who does not take what is sent is let go.
+        try await channel.eventLoop.submit {
+            let pipeline = channel.pipeline.syncOperations
+            for context in [
+                try pipeline.context(handlerType: IdleStateHandler.self),
+                try pipeline.context(handlerType: IdleCloser.self),
+            ] {
+                pipeline.removeHandler(context: context, promise: nil)
+            }
+            try pipeline.addHandlers(
+                IdleStateHandler(writeTimeout: Self.writeLimit), IdleCloser(), position: .first)
+        }.get()
+        var headers = routes.headers(mediaType: MovingPicture.mediaType, bytes: nil)
+        headers.add(name: "connection", value: "close")
+        try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)))
+        try await picture.send(to: outbound, of: channel)
     }
 }
 

@@ -24,11 +24,13 @@ final class Feed: Sendable {
     private static let statusInterval = Duration.milliseconds(250)
 
     private let endpoint: String
+    private let token: AccessToken?
     private let logger: Logger
     private let state: Locked<State>
 
-    init(endpoint: String, logger: Logger) {
+    init(endpoint: String, token: AccessToken? = nil, logger: Logger) {
         self.endpoint = endpoint
+        self.token = token
         self.logger = logger
         let mark = String(UInt16.random(in: .min ... .max), radix: 16) + "-"
         state = Locked(State(live: LiveState(now: .now), desk: DetectorDesk(mark: mark)))
@@ -87,23 +89,51 @@ final class Feed: Sendable {
         change { _ in }
     }
 
-    /// Does a command and says what came of it, for people.
-    func command(_ command: ViewerCommand) async throws(ControlFailure) -> String {
+    /// What came of a command: a text for people, and what was asked for.
+    struct CommandAnswer: Sendable {
+        var text: String
+        var values: [NamedValue] = []
+    }
+
+    func command(_ command: ViewerCommand) async throws(ControlFailure) -> CommandAnswer {
         let connection = try connected()
-        let result =
-            switch command {
-            case .arm(let shape): try await connection.arm(navShape: shape)
-            case .trigger: try await connection.trigger()
-            case .stop: try await connection.stop()
-            case .abort: try await connection.abort()
-            }
-        if let status = try? await connection.status() { change { $0.live.take(status, now: .now) } }
-        return switch command {
-        case .arm: "armed"
-        case .trigger: "triggered"
-        case .stop: "stopped after \(result.framesPlaced) frames"
-        case .abort: "aborted after \(result.framesPlaced) frames"
+        let text: String
+        switch command {
+        case .arm(let shape):
+            try await connection.arm(navShape: shape)
+            text = "armed"
+        case .scan(let shape):
+            try await connection.arm(navShape: shape, trigger: .soft)
+            try await connection.trigger()
+            text = "the scan was started"
+        case .trigger:
+            try await connection.trigger()
+            text = "triggered"
+        case .stop: text = "stopped after \(try await connection.stop().framesPlaced) frames"
+        case .abort: text = "aborted after \(try await connection.abort().framesPlaced) frames"
+        case .settings(let names): return CommandAnswer(text: "", values: try await settings(names, connection))
+        case .set(let name, let value):
+            try await connection.detectorSet(name, to: value)
+            let found = try await connection.detectorGet(name)
+            return CommandAnswer(text: "\(name) is \(found)", values: [NamedValue(name: name, value: found)])
         }
+        if let status = try? await connection.status() { change { $0.live.take(status, now: .now) } }
+        return CommandAnswer(text: text)
+    }
+
+    /// Those of the detector's variables that it knows.
+    private func settings(
+        _ names: [String], _ connection: StemwireConnection
+    ) async throws(ControlFailure) -> [NamedValue] {
+        var values: [NamedValue] = []
+        for name in names {
+            do throws(ControlFailure) {
+                values.append(NamedValue(name: name, value: try await connection.detectorGet(name)))
+            } catch {
+                guard error.code == .detectorRefused else { throw error }
+            }
+        }
+        return values
     }
 
     /// The frame at a position of the newest acquisition.
@@ -156,7 +186,7 @@ final class Feed: Sendable {
     }
 
     private func follow() async throws {
-        var options = ConnectionOptions(clientName: "stemwire-viewer")
+        var options = ConnectionOptions(clientName: "stemwire-viewer", token: token)
         options.lossTimeout = .seconds(3)
         let connection = try await StemwireConnection.connect(
             to: endpoint, timeout: Self.connectTimeout, options: options)

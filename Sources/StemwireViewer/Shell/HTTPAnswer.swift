@@ -26,8 +26,44 @@ struct HTTPAnswer: Sendable {
 
 /// What there is to be had by HTTP. All requests are readings.
 struct HTTPRoutes: Sendable {
+    enum Reply: Sendable {
+        case answer(HTTPAnswer)
+        case moving(MovingPicture)
+    }
+
     let feed: Feed
     let rules: AccessRules
+    let texts: [String: @Sendable () -> OperatorText]
+    let maximumPages: Int
+
+    func reply(_ head: HTTPRequestHead) -> Reply {
+        let (path, query) = Self.parts(head.uri)
+        guard head.method == .GET, path.hasPrefix("/mjpeg/"), rules.allows(host: head.headers["host"]) else {
+            return .answer(answer(head))
+        }
+        guard feed.pages < maximumPages else {
+            return .answer(HTTPAnswer(.serviceUnavailable, "the viewer has \(maximumPages) pages already"))
+        }
+        do throws(ViewerRequestError) {
+            return .moving(try MovingPicture(feed: feed, path: path.dropFirst("/mjpeg/".count), query: query))
+        } catch {
+            return .answer(HTTPAnswer(.badRequest, error.description))
+        }
+    }
+
+    private typealias Query = [(name: Substring, value: Substring)]
+
+    private static func parts(_ uri: String) -> (path: Substring, query: Query) {
+        let parts = uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let query = parts.count > 1 ? parts[1].split(separator: "&") : []
+        return (
+            parts.first ?? "",
+            query.map { part in
+                let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                return (sides[0], sides.count > 1 ? sides[1] : "")
+            }
+        )
+    }
 
     func answer(_ head: HTTPRequestHead) -> HTTPAnswer {
         guard rules.allows(host: head.headers["host"]) else {
@@ -37,15 +73,18 @@ struct HTTPRoutes: Sendable {
         guard head.method == .GET || head.method == .HEAD else {
             return HTTPAnswer(.methodNotAllowed, "only GET and HEAD")
         }
-        let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let path = parts.first, path.first == "/" else { return HTTPAnswer(.badRequest, "no path") }
+        let (path, query) = Self.parts(head.uri)
+        guard path.first == "/" else { return HTTPAnswer(.badRequest, "no path") }
         let name = path.dropFirst()
+        if let text = texts[String(name)]?() {
+            return HTTPAnswer(text.isGood ? .ok : .serviceUnavailable, text.mediaType, Array(text.text.utf8))
+        }
         if let file = PageFiles.all[String(name)] { return HTTPAnswer(.ok, file.mediaType, file.bytes) }
         switch name {
         case "healthz": return HTTPAnswer(.ok, "ok")
         case "status": return status()
         case _ where name.hasPrefix("snap/"):
-            return snap(name.dropFirst("snap/".count), query: parts.count > 1 ? parts[1] : "")
+            return snap(name.dropFirst("snap/".count), query)
         default: return HTTPAnswer(.notFound, "there is nothing at \(path.prefix(200))")
         }
     }
@@ -58,41 +97,36 @@ struct HTTPRoutes: Sendable {
         return HTTPAnswer(json: .object(members))
     }
 
-    /// `/snap/CHANNEL.png?map=magma&scale=log`: map and scale are of pictures only.
-    private func snap(_ path: Substring, query: Substring) -> HTTPAnswer {
-        var style = PictureStyle()
-        for part in query.split(separator: "&") {
-            switch part {
-            case "scale=log": style.isLogarithmic = true
-            case "scale=linear": style.isLogarithmic = false
-            case _ where part.hasPrefix("map="): style.colours = String(part.dropFirst(4))
-            default:
-                return HTTPAnswer(.badRequest, "\(part.prefix(80)): known are map=NAME, scale=linear and scale=log")
-            }
-        }
-        guard ColourTables.names.contains(style.colours) else {
-            return HTTPAnswer(.badRequest, "the colour maps are \(ColourTables.names.joined(separator: ", "))")
+    /// `/snap/CHANNEL.png?map=magma&scale=log`: the query is of pictures only.
+    private func snap(_ path: Substring, _ query: Query) -> HTTPAnswer {
+        let picture: ServedPicture
+        do throws(ViewerRequestError) {
+            picture = try ServedPicture(query: query)
+        } catch {
+            return HTTPAnswer(.badRequest, error.description)
         }
         let live = feed.now.live
         guard let (name, file) = SnapName.find(path, in: live.channels.keys), let channel = live.channels[name] else {
             let known = live.channels.keys.map { "\($0.udf).\($0.channel)" }.sorted().joined(separator: ", ")
             return HTTPAnswer(
                 .notFound,
-                "no such channel. There are: \(known.isEmpty ? "none yet" : known); as .npy, .tiff (float32) or .png")
+                "no such channel. There are: \(known.isEmpty ? "none yet" : known); as .npy, .tiff (float32), .png or .jpg"
+            )
         }
-        guard let bytes = channel.content.encoded(as: file, style: style) else {
+        guard let bytes = channel.content.encoded(as: file, picture) else {
             return HTTPAnswer(.unsupportedMediaType, "\(name) is no image; take .npy")
         }
         return HTTPAnswer(.ok, file.mediaType, bytes)
     }
 
     /// The headers of every answer.
-    func headers(_ answer: HTTPAnswer) -> HTTPHeaders {
+    ///
+    /// - Parameter bytes: how many follow; nil when that is not known.
+    func headers(mediaType: String, bytes: Int?) -> HTTPHeaders {
         let frames = (["'self'", "http://localhost:*", "http://127.0.0.1:*"] + rules.origins.sorted())
             .joined(separator: " ")
-        return [
-            "content-type": answer.mediaType,
-            "content-length": String(answer.bytes.count),
+        var headers: HTTPHeaders = [
+            "content-type": mediaType,
             "cache-control": "no-store",
             "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
                 + "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors \(frames)",
@@ -100,9 +134,13 @@ struct HTTPRoutes: Sendable {
             "referrer-policy": "no-referrer",
             "cross-origin-resource-policy": "same-origin",
         ]
+        if let bytes { headers.add(name: "content-length", value: String(bytes)) }
+        return headers
     }
 }
 
 extension ChannelContent {
-    fileprivate func encoded(as file: ChannelFile, style: PictureStyle) -> [UInt8]? { file.encode(self, style: style) }
+    fileprivate func encoded(as file: ChannelFile, _ picture: ServedPicture) -> [UInt8]? {
+        file.encode(self, picture: picture)
+    }
 }

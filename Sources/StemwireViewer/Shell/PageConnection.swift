@@ -90,7 +90,8 @@ struct PageConnection: Sendable {
         Task {
             let answer: ViewerSession.Answer
             do throws(ControlFailure) {
-                answer = .init(number: number, isDone: true, text: try await feed.command(command))
+                let done = try await feed.command(command)
+                answer = .init(number: number, isDone: true, text: done.text, values: done.values)
             } catch {
                 answer = .init(number: number, isDone: false, text: error.message)
             }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import StemwireClient
 import StemwireKernels
 import StemwireUDF
 
@@ -7,6 +8,11 @@ import StemwireUDF
 public struct WorkerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The server's work socket; or ipc://PATH.", valueName: "tcp://HOST:7402"))
     public var connect = "tcp://127.0.0.1:7402"
+    @Option(
+        help: ArgumentHelp(
+            "File with a token of the role worker; - for standard input. Default: what STEMWIRE_TOKEN holds, the token or a file's path.",
+            valueName: "FILE"))
+    public var token: String?
     @Option(help: ArgumentHelp("Partitions worked on at a time. Default: the processors there are.", valueName: "N"))
     public var threads: Int?
     @Option(help: "Name in the server's status. Default: host and process.") public var name: String?
@@ -26,7 +32,7 @@ public struct WorkerOptions: ParsableArguments {
             "File to touch with each sign of life from the server, and each second without one, for a probe.",
             valueName: "PATH"))
     public var aliveFile: String?
-    @Option(help: "trace, debug, info, notice, warning, error.") public var logLevel = "notice"
+    @OptionGroup public var log: LogOptions
     @Flag(help: "Print one JSON object a line on standard output.") public var json = false
 
     public init() {}
@@ -36,6 +42,11 @@ public struct WorkerOptions: ParsableArguments {
     /// - Throws: `WorkerError.badSetting`.
     public func configuration() throws(WorkerError) -> WorkerConfiguration {
         var configuration = WorkerConfiguration(endpoint: connect)
+        do throws(TokenError) {
+            configuration.token = try AccessToken.find(token)
+        } catch {
+            throw .badSetting("\(token == nil ? "STEMWIRE_TOKEN" : "--token"): \(error)")
+        }
         if let threads { configuration.threads = threads }
         if let name { configuration.name = name }
         if let memoryLimit {

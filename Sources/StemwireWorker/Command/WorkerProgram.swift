@@ -21,13 +21,7 @@ public struct WorkerProgram: Sendable {
 
     /// - Throws: `WorkerError.badSetting`.
     public init(_ options: WorkerOptions, udfs: UDFRegistry) throws(WorkerError) {
-        guard let level = Logger.Level(rawValue: options.logLevel) else {
-            throw .badSetting(
-                "--log-level: \"\(options.logLevel)\" is none of trace, debug, info, notice, warning, error")
-        }
-        var logger = Logger(label: "stemwire") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = level
-        self.logger = logger
+        logger = options.log.logger()
         patience = .seconds(options.leaveTimeout)
         printsJSON = options.json
         worker = try Worker(options.configuration(), udfs: udfs)

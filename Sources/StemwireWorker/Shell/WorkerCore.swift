@@ -15,6 +15,7 @@ actor WorkerCore {
     private let endpoint: WorkEndpoint
     private let aliveFile: AliveFile?
     private var lastTouch = ContinuousClock.now
+    private let token: AccessToken?
     private let tell: @Sendable (WorkerEvent) -> Void
     private var session: WorkerSession<WorkOutput>
     private var factory: TileFactory
@@ -42,6 +43,7 @@ actor WorkerCore {
         self.context = context
         self.endpoint = endpoint
         self.aliveFile = aliveFile
+        token = configuration.token
         self.tell = tell
         factory = TileFactory(verifiesChecksums: configuration.verifiesChecksums ?? !endpoint.isLocal)
         var offer = WireWorkerOffer()
@@ -124,7 +126,7 @@ actor WorkerCore {
         do throws(ZMQError) {
             let link = try Link(
                 .dealer, to: endpoint.address, isIPv6: endpoint.isIPv6, in: context, on: reactor,
-                receiveHighWaterMark: Self.receiveQueue,
+                token: token, receiveHighWaterMark: Self.receiveQueue,
                 handlers: Link.Handlers(
                     message: { [self] in received($0) }, change: { [self] in changed($0) },
                     malformed: { [self] in counts.malformed += 1 }))
@@ -140,7 +142,7 @@ actor WorkerCore {
         case .connected: session.connected(now: .now)
         case .lost: session.disconnected(now: .now)
         case .notReached: session.notReached()
-        case .refused(let why): session.notUnderstood(why, now: .now)
+        case .refused(let why): session.notUnderstood(why.description, now: .now)
         case .reached: break
         }
         perform()

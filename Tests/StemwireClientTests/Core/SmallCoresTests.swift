@@ -154,8 +154,8 @@ import Testing
         if case .notStemwire = error(.notReached, .reached) {} else { Issue.record("mute: not Stemwire") }
         if case .notStemwire = error(.reached, .lost) {} else { Issue.record("closes: not Stemwire") }
         if case .notStemwire = error(.reached, .connected) {} else { Issue.record("no reply: not Stemwire") }
-        if case .notStemwire(_, let why) = error(.reached, .refused("x")) {
-            #expect(why == "x")
+        if case .notStemwire(_, let why) = error(.reached, .refused(.protocolViolation(7))) {
+            #expect(why.contains("ZMTP"))
         } else {
             Issue.record("no")
         }

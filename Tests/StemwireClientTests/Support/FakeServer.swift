@@ -85,7 +85,7 @@ actor FakeServer {
         workPort = try bind(work, 0)
         reactor.watch(control) { [self] _ in receiveRequests() }
         reactor.watch(work) { [self] _ in receiveWork() }
-        reactor.watchSubscriptions(of: live) { [self] change in
+        reactor.watchSubscriptions(of: live) { [self] change, _ in
             switch change {
             case .subscribed(let topic): topics.insert(String(decoding: topic, as: UTF8.self))
             case .unsubscribed(let topic): topics.remove(String(decoding: topic, as: UTF8.self))

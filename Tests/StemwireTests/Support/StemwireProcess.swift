@@ -29,11 +29,14 @@ final class StemwireProcess: Sendable {
     private let process = Process()
     private let arguments: [String]
 
-    init(_ arguments: [String]) throws {
+    /// - Parameter shell: commands that a shell does before it becomes the program, such as a limit.
+    init(_ arguments: [String], environment: [String: String] = [:], shell: String? = nil) throws {
         self.arguments = arguments
-        process.executableURL = Self.program
-        process.arguments = arguments
+        let program = Self.program
+        process.executableURL = shell == nil ? program : URL(fileURLWithPath: "/bin/sh")
+        process.arguments = shell.map { ["-c", "\($0) && exec \"$0\" \"$@\"", program.path] + arguments } ?? arguments
         process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("STEMWIRE_") }
+            .merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         let pipes = [Pipe(), Pipe()]
         (process.standardOutput, process.standardError) = (pipes[0], pipes[1])
@@ -67,6 +70,8 @@ final class StemwireProcess: Sendable {
     static func object(_ line: String) -> [String: Any]? {
         try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
     }
+
+    var processID: Int32 { process.processIdentifier }
 
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 

@@ -7,7 +7,10 @@ import Testing
 @Suite("What pages and programs are given") struct SmallCoresTests {
     @Test func coverageTellsWhatBecameOfEachPosition() {
         func map(_ mask: [UInt8], _ positions: Int, _ missing: [Range<Int>] = [], isOver: Bool = false) -> [UInt8] {
-            mask.withUnsafeBytes { Coverage.map(mask: $0, positions: positions, missing: missing, isOver: isOver) }
+            map(mask, positions, Coverage.Account(missing: missing, isOver: isOver))
+        }
+        func map(_ mask: [UInt8], _ positions: Int, _ account: Coverage.Account) -> [UInt8] {
+            mask.withUnsafeBytes { Coverage.map(mask: $0, positions: positions, account: account) }
         }
         #expect(map([0], 4) == [0, 0, 0, 0])
         #expect(map([0b0110], 6) == [3, 1, 1, 0, 0, 0])
@@ -15,6 +18,10 @@ import Testing
         // A mask and ranges that are longer or shorter than the scan.
         #expect(map([0xFF, 0xFF], 3, [1..<99], isOver: true) == [1, 1, 1])
         #expect(map([], 3, [0..<1], isOver: true) == [2, 3, 3])
+        let account = Coverage.Account(
+            missing: [0..<1], rejected: [1..<2], duplicate: [2..<5], isOver: true, hasFailures: true)
+        // What is in the result is no less so for having come twice; what is not has no duplicate to show.
+        #expect(map([0b0001_1000], 7, account) == [2, 4, 5, 6, 6, 5, 5])
     }
 
     @Test func numbersReachThePageAsTheyAre() {
@@ -69,7 +76,7 @@ import Testing
         #expect(SnapName.find("com.tiff", in: names)! == (names[1], .tiff))
         #expect(SnapName.find("b/sum.npy", in: names)! == (names[2], .npy))
         #expect(SnapName.find("a.b.c.npy", in: names)! == (names[3], .npy))
-        for path in ["sum.jpg", "sum", "", ".npy", "other.npy", "../sum.npy"] {
+        for path in ["sum.gif", "sum", "", ".npy", "other.npy", "../sum.npy"] {
             #expect(SnapName.find(path[...], in: names) == nil)
         }
     }
@@ -77,19 +84,57 @@ import Testing
     @Test func filesAreWhatTheirFormatsSay() throws {
         var channel = TestChannel()
         channel.data = (0..<6).map { UInt64($0) }.withUnsafeBytes { Array($0) }
-        let npy = try #require(ChannelFile.npy.encode(channel, style: PictureStyle()))
+        let npy = try #require(ChannelFile.npy.encode(channel))
         #expect(npy.starts(with: [0x93] + Array("NUMPY".utf8)) && npy.suffix(48).elementsEqual(channel.data))
-        let tiff = try #require(ChannelFile.tiff.encode(channel, style: PictureStyle()))
+        let tiff = try #require(ChannelFile.tiff.encode(channel))
         #expect(tiff.starts(with: Array("II*".utf8) + [0, 8, 0, 0, 0, 10, 0]))
         #expect(tiff.suffix(24).elementsEqual((0..<6).map { Float($0) }.withUnsafeBytes { Array($0) }))
         for colours in ColourTables.names {
-            let png = try #require(ChannelFile.png.encode(channel, style: PictureStyle(colours: colours)))
+            let png = try #require(
+                ChannelFile.png.encode(channel, picture: ServedPicture(style: PictureStyle(colours: colours))))
             #expect(png.starts(with: [0x89] + Array("PNG".utf8)))
         }
-        #expect(ChannelFile.png.encode(channel, style: PictureStyle(colours: "pink")) == nil)
+        #expect(ChannelFile.png.encode(channel, picture: ServedPicture(style: PictureStyle(colours: "pink"))) == nil)
+        let jpeg = try #require(ChannelFile.jpg.encode(channel, picture: ServedPicture(zoom: 5)))
+        #expect(jpeg.starts(with: [0xFF, 0xD8]) && jpeg.suffix(2).elementsEqual([0xFF, 0xD9]))
+        // Start of frame: length, precision, height, width.
+        let frame = try #require(jpeg.indices.first { jpeg[$0] == 0xFF && jpeg[$0 + 1] == 0xC0 })
+        #expect(jpeg[(frame + 5)...(frame + 8)].elementsEqual([0, 10, 0, 15]))
+        channel.shape = [1, 6]
+        #expect(ChannelFile.jpg.encode(channel, picture: ServedPicture(zoom: 16)) != nil)
+        #expect(ChannelFile.jpg.encode(channel, picture: ServedPicture(zoom: 20_000)) == nil)
         channel.shape = [2, 3, 1]
-        #expect(ChannelFile.tiff.encode(channel, style: PictureStyle()) == nil)
-        #expect(ChannelFile.png.encode(channel, style: PictureStyle()) == nil)
+        #expect(ChannelFile.tiff.encode(channel) == nil)
+        #expect(ChannelFile.png.encode(channel) == nil)
+    }
+
+    @Test func pastAcquisitionsAreKeptAsFarAsThereIsRoom() throws {
+        let now = ContinuousClock.now
+        var state = LiveState(now: now)
+        var channel = TestChannel()
+        for number in 1...UInt8(LiveState.keptPast + 3) {
+            channel.generation = UInt64(number)
+            state.take(channel, acquisition: acquisition(number), now: now)
+        }
+        let generations = state.past.map(\.generation)
+        #expect(generations == (3...UInt64(LiveState.keptPast + 2)).reversed())
+        #expect(state.past.allSatisfy { $0.channels[channel.name] != nil } && state.channels.count == 1)
+        // A last state that comes when the next acquisition has begun.
+        let told = state.pastVersion
+        (channel.generation, channel.isFinal) = (UInt64(LiveState.keptPast + 2), true)
+        state.take(channel, acquisition: acquisition(UInt8(LiveState.keptPast + 2)), now: now)
+        #expect(state.past[0].channels[channel.name]?.content.isFinal == true && state.pastVersion > told)
+        #expect(state.channels[channel.name]?.content.isFinal == false)
+        // Large results of the oldest give way.
+        for number in 20...22 as ClosedRange<UInt8> {
+            var large = TestChannel()
+            large.generation = UInt64(number)
+            large.data = [UInt8](repeating: 0, count: LiveState.keptPastBytes / 2)
+            state.take(large, acquisition: acquisition(number), now: now)
+        }
+        #expect(state.past.prefix(2).allSatisfy { !$0.channels.isEmpty } && state.past[3].channels.isEmpty)
+        state.serverRestarted()
+        #expect(state.acquisition == nil && state.past[0].generation == 22)
     }
 
     @Test func thePageIsSmallAndNeedsNothingElse() throws {

@@ -10,13 +10,15 @@ import Testing
         let view = try read(
             #"{"type":"view","panes":[{"pane":"nav","source":"channel","run":"default","udf":"sum-2","channel":"intensity"},"#
                 + #"{"pane":"sig","source":"position","position":12},"#
-                + #"{"pane":"more","source":"detector","id":"d1","channel":"field"}]}"#)
+                + #"{"pane":"more","source":"detector","id":"d1","channel":"field"},"#
+                + #"{"pane":"old","source":"past","acquisition":"0-1","run":"r","udf":"u","channel":"c"}]}"#)
         #expect(
             view
                 == .view([
                     PaneRequest(pane: "nav", source: .channel(run: "default", udf: "sum-2", channel: "intensity")),
                     PaneRequest(pane: "sig", source: .position(12)),
                     PaneRequest(pane: "more", source: .detector("d1", channel: "field")),
+                    PaneRequest(pane: "old", source: .past("0-1", run: "r", udf: "u", channel: "c")),
                 ]))
         #expect(
             try read(
@@ -30,6 +32,15 @@ import Testing
                 == .command(number: 3, .arm(navShape: [256, 128])))
         #expect(try read(#"{"type":"command","id":3,"name":"arm"}"#) == .command(number: 3, .arm(navShape: nil)))
         #expect(try read(#"{"type":"command","id":0,"name":"abort"}"#) == .command(number: 0, .abort))
+        #expect(
+            try read(#"{"type":"command","id":1,"name":"scan","navShape":[8,4]}"#)
+                == .command(number: 1, .scan(navShape: [8, 4])))
+        #expect(
+            try read(#"{"type":"command","id":2,"name":"settings","settings":["GAIN","THRESHOLD0"]}"#)
+                == .command(number: 2, .settings(["GAIN", "THRESHOLD0"])))
+        #expect(
+            try read(#"{"type":"command","id":3,"name":"set","setting":"GAIN","value":"SLGM"}"#)
+                == .command(number: 3, .set("GAIN", to: "SLGM")))
     }
 
     @Test(arguments: [
@@ -49,6 +60,11 @@ import Testing
         #"{"type":"command","id":1,"name":"format"}"#, #"{"type":"command","name":"arm"}"#,
         #"{"type":"command","id":1,"name":"arm","navShape":[0,5]}"#,
         #"{"type":"command","id":1,"name":"arm","navShape":[5,"6"]}"#,
+        #"{"type":"command","id":1,"name":"settings","settings":[]}"#,
+        #"{"type":"command","id":1,"name":"settings","settings":["gain"]}"#,
+        #"{"type":"command","id":1,"name":"set","setting":"GAIN","value":"1,SET,HVBIAS,9"}"#,
+        #"{"type":"command","id":1,"name":"set","setting":"GAIN","value":"1\nMPX"}"#,
+        #"{"type":"command","id":1,"name":"set","setting":"GAIN","value":""}"#,
     ])
     func whatCannotBeIsRefused(_ text: String) {
         #expect(throws: ViewerRequestError.self) { try read(text) }

@@ -101,6 +101,32 @@ extension ViewerTests {
             }
         }
 
+        @Test func aChannelIsAMovingPicture() async throws {
+            try await ViewerBench.run { bench in
+                try await visit(bench.port) { visitor in
+                    for query in ["fps=0", "fps=x", "zoom=99", "map=pink", "other=1"] {
+                        let refused = try visitor.get("/mjpeg/sumsig?\(query)")
+                        #expect(refused.status == 400)
+                    }
+                }
+                // Asked for before there is such a channel.
+                let stream = Task {
+                    try await visit(bench.port) { visitor in
+                        let answer = try visitor.get("/mjpeg/sumsig?fps=30&zoom=2", headers: ["Connection: close"])
+                        #expect(answer.status == 200)
+                        #expect(answer.headers["content-type"] == "multipart/x-mixed-replace; boundary=picture")
+                        var bytes: [UInt8] = []
+                        while bytes.ranges(of: Array("--picture\r\n".utf8)).count < 2 { bytes += try visitor.some() }
+                        return bytes
+                    }
+                }
+                try await bench.startScan()
+                let bytes = try await stream.value
+                #expect(bytes.contains(Array("Content-Type: image/jpeg\r\nContent-Length: ".utf8)))
+                #expect(bytes.contains([0xFF, 0xD8, 0xFF]) && bytes.contains([0xFF, 0xD9, 0x0D, 0x0A]))
+            }
+        }
+
         @Test func settingsThatCannotBeAreRefused() async throws {
             var configuration = ViewerConfiguration(serverEndpoint: "127.0.0.1:1")
             configuration.bindHost = "0.0.0.0"

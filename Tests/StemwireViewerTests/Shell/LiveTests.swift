@@ -39,7 +39,7 @@ extension ViewerTests {
                     .values(as: UInt64.self)
                 #expect(image.data == truth.map { UInt32($0) }.withUnsafeBytes { Array($0) })
                 var map = [UInt8](repeating: 1, count: 64)
-                (map[19], map[20]) = (2, 2)
+                (map[19], map[20], map[29]) = (2, 2, 6)
                 #expect(image.map == map)
                 let counts = end["accounting"]
                 #expect(counts?["missing"]?.int == 2 && counts?["duplicates"]?.int == 1 && counts?["placed"]?.int == 62)

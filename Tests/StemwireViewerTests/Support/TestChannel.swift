@@ -14,6 +14,8 @@ struct TestChannel: ChannelContent {
     var positionsProcessed = 0
     var positionsExpected = 6
     var isFinal = false
+    var parameterGeneration = 0
+    var generations: [(positions: Range<Int>, generation: Int)] = []
     var data: [UInt8] = [UInt8](repeating: 0, count: 48)
     var mask: [UInt8] = [0]
 

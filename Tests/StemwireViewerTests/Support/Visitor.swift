@@ -119,6 +119,15 @@ final class Visitor {
         }
     }
 
+    /// What has come, at least one byte.
+    func some() throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: 64 << 10)
+        guard case .bytes(let count) = bytes.withUnsafeMutableBytes({ connection.receive(into: $0, fill: false) }),
+            count > 0
+        else { throw Late(what: "bytes") }
+        return Array(bytes.prefix(count))
+    }
+
     private func read(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let received = bytes.withUnsafeMutableBytes { connection.receive(into: $0, fill: true) }

@@ -15,6 +15,8 @@ import pytest
 
 import stemwire
 
+from .workers import WorkerProcess, start_worker
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -80,6 +82,20 @@ def start(*arguments: str) -> Program:
 
 
 Serve = Callable[..., Program]
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[..., WorkerProcess]]:
+    """Starts worker processes: `worker(server, "module:UDF", …)`."""
+    started: list[WorkerProcess] = []
+
+    def start_and_keep(server: Program, *udfs: str, options: tuple[str, ...] = ()) -> WorkerProcess:
+        started.append(start_worker(server, *udfs, options=options))
+        return started[-1]
+
+    yield start_and_keep
+    for each in started:
+        each.stop()
 
 
 @pytest.fixture

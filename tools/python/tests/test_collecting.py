@@ -12,7 +12,7 @@ from stemwire import Accounting, Channel, End
 from stemwire._core.collecting import ResultFollower
 from stemwire._core.live import LiveMessage
 from stemwire._core.messages import SnapshotState
-from stemwire.status import AcquisitionStatus, DetectorStatus, LiveStatus, ResultName, RingStatus, Status
+from stemwire.status import AcquisitionStatus, DetectorStatus, LiveStatus, ResultName, RingStatus, RunStatus, Status
 
 ACQUISITION = uuid.uuid4()
 COUNTS = Accounting(4, 4)
@@ -147,3 +147,31 @@ def test_one_without_a_frame_that_was_a_leftover() -> None:
     tell(follower, end("sum", generation=2), 0.2)
     assert follower.done
     assert follower.results["sum"].generation == 2
+
+
+def status_of_run(finished: bool, error: str = "", generation: int = 1) -> Status:
+    run = RunStatus("r", (), 0, 4, 0, error, finished, 0)
+    return replace(idle(end("sum", generation=generation)), runs=(run,))
+
+
+def test_it_waits_for_workers_that_are_still_at_it() -> None:
+    follower = ResultFollower("r", 1)
+    tell(follower, end("sum"), 0.0)
+    now = 0.0
+    while now < 20:
+        now += 0.5
+        follower.status(status_of_run(finished=False), now)
+        if follower.wants_snapshot(now):
+            follower.no_snapshot(now)
+    assert not follower.done
+    tell(follower, channel(1, final=True), now)
+    assert follower.done
+
+
+def test_a_run_that_nobody_can_do_is_over_at_once() -> None:
+    follower = ResultFollower("r", 2)
+    follower.status(status_of_run(True, "an older one", generation=1), 0.0)
+    assert not follower.done
+    follower.status(status_of_run(True, "no worker can do it", generation=2), 0.0)
+    assert follower.done
+    assert follower.error == "no worker can do it"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,3 +146,39 @@ def test_what_cannot_be_loaded(context: lt.Context, serve: Serve) -> None:
         context.load("stemwire", address=program.address)
     with pytest.raises(ValueError, match="zeros"):
         context.load("stemwire", address=program.address, missing="what")
+
+
+def slow_sums() -> Any:
+    """The sum of each frame, taking its time; made here, so that it can go to other processes by value."""
+    from libertem.udf import UDF
+
+    class Sums(UDF):  # type: ignore[misc]
+        def get_result_buffers(self) -> Any:
+            return {"intensity": self.buffer(kind="nav", dtype="float64")}
+
+        def process_frame(self, frame: Any) -> None:
+            time.sleep(0.01)
+            self.results.intensity[:] = frame.sum()
+
+    return Sums()
+
+
+def test_a_process_of_dask_dies(serve: Serve) -> None:
+    """Dask gives its partitions to others, which fetch the frames again."""
+    program = serve("synthetic", "--nav-shape", "16", "16")
+    with stemwire.connect(program.address) as connection:
+        acquire(connection)
+        expected = final_results(connection)["sumsig"].data
+    with lt.Context.make_with("dask", cpus=3, gpus=0) as processes:
+        client = processes.executor.client
+        victim = sorted(client.run(os.getpid).values())[0]
+        ds = processes.load("stemwire", address=program.address, num_partitions=16)
+        killed = False
+        for part in processes.run_udf_iter(ds, slow_sums()):
+            if not killed:
+                assert part.damage.data.mean() < 1
+                os.kill(victim, signal.SIGKILL)
+                killed = True
+        assert killed
+        assert victim not in client.run(os.getpid).values()
+    assert np.array_equal(part.buffers[0]["intensity"].data, expected)

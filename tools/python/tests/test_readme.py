@@ -15,7 +15,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_examples(serve: Serve) -> None:
     program = serve("synthetic")
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    examples = [block for block in blocks if "libertem" not in block]
+    examples = [block for block in blocks if "libertem" not in block and "stemwire.worker" not in block]
     assert len(examples) == 3
     with stemwire.connect(program.address) as server:
         names: dict[str, object] = {"server": server, "stemwire": stemwire}

@@ -78,3 +78,13 @@ def test_save_npy(tmp_path: object) -> None:
     loaded = np.load(path, allow_pickle=False)
     assert loaded.dtype == np.dtype("<u2")
     assert loaded.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_the_viewers_page(serve: Serve) -> None:
+    pytest.importorskip("IPython")
+    program = serve("synthetic", "--nav-shape", "4", "4")
+    with stemwire.connect(program.address) as server:
+        frame = server.show(program.ports["http_port"], height=300)
+        assert frame.src == f"http://127.0.0.1:{program.ports['http_port']}/"
+        with pytest.raises(stemwire.ServerUnreachable, match="http-port"):
+            server.show(1)

@@ -55,7 +55,7 @@ enum ChildRole: String {
     }
 
     private func serveDetector(ring: Int, dataPort: Int, spool: Int, udf: String) async throws {
-        Machine.raiseDescriptorLimit()
+        Machine.raiseDescriptorLimit(to: 65536)
         var configuration = ServerConfiguration()
         (configuration.controlPort, configuration.livePort, configuration.workPort) = (0, 0, 0)
         configuration.detectorDataPort = dataPort

@@ -20,7 +20,7 @@ enum WorkBenchmark {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         var rows: [Row] = []
-        for (name, path) in [("tcp", nil), ("ipc", folder.path + "/work")] {
+        for (name, path) in [("tcp", nil), ("ipc", folder.path + "/sockets")] {
             var setting = setting
             if let path { setting.path = path }
             rows += try await measure(name, setting, bareAt: path.map { "ipc://\($0)-bare" }, pairs: pairs)
@@ -50,7 +50,7 @@ enum WorkBenchmark {
         let bytes = Double(tiles * tile)
         let server = try await WorkServer(setting)
         let worker = try WorkerRole.start(
-            at: setting.path == "-" ? "tcp://127.0.0.1:\(server.workPort)" : "ipc://\(setting.path)")
+            at: setting.path == "-" ? "tcp://127.0.0.1:\(server.workPort)" : "ipc://\(setting.path)/work")
         let (router, port) = try Peer.router(
             bytes: tile, messages: tiles, buffers: 64, at: bareEndpoint ?? "tcp://127.0.0.1:*")
         try await server.awaitWorkers(1)

@@ -16,7 +16,7 @@ struct WorkServer {
         var framesPerPartition = 252
         var checksums = true
         var udf = "sum"
-        /// A path to listen at too; `-` for none.
+        /// A folder for sockets of this machine; `-` for none.
         var path = "-"
 
         var words: [String] {
@@ -108,7 +108,7 @@ struct WorkServer {
         configuration.ringBytes = setting.ring << 20
         configuration.spoolBytes = setting.spool << 20
         configuration.sendsChecksums = setting.checksums
-        configuration.workPath = setting.path == "-" ? nil : setting.path
+        configuration.trust.ipcDirectory = setting.path == "-" ? nil : setting.path
         configuration.udfs = [try UDFRequest(argument: setting.udf)]
         // A worker that is told to take its time is not there to be found dead.
         configuration.registry = try WorkerRole.registry(pause: 0)

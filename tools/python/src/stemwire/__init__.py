@@ -11,9 +11,12 @@
 
 from . import aio
 from ._core.fetching import Unavailable
+from ._core.tokens import Token
 from ._version import __version__
 from .connection import Connection, connect, save_npy
 from .errors import (
+    AccessDenied,
+    BadToken,
     Busy,
     ChecksumMismatch,
     ConnectionClosed,
@@ -22,10 +25,12 @@ from .errors import (
     DetectorRefused,
     DetectorTimedOut,
     DetectorUnreachable,
+    Forbidden,
     InternalFault,
     InvalidArgument,
     MalformedRequest,
     NotFound,
+    NothingToFetch,
     NotStemwire,
     ProtocolError,
     RequestRefused,
@@ -39,21 +44,25 @@ from .errors import (
     WrongState,
 )
 from .frames import FrameFormat, Tile
+from .inputs import Corrections
 from .iterators import FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
 from .plot import LivePlot
-from .results import Channel, Results
+from .results import Channel, Manifest, Results
 from .status import Accounting, AcquisitionStatus, Directory, Done, End, Event, RunStatus, Start, Status
 from .udfs import UDF, com, disk, pick, ring, sumsig, total, udf
 
 __all__ = [
     "UDF",
+    "AccessDenied",
     "Accounting",
     "AcquisitionStatus",
+    "BadToken",
     "Busy",
     "Channel",
     "ChecksumMismatch",
     "Connection",
     "ConnectionClosed",
+    "Corrections",
     "DeadlineExceeded",
     "DecodeError",
     "DetectorRefused",
@@ -64,14 +73,17 @@ __all__ = [
     "End",
     "Event",
     "FetchIterator",
+    "Forbidden",
     "FrameFormat",
     "FrameIterator",
     "InternalFault",
     "InvalidArgument",
     "LivePlot",
     "MalformedRequest",
+    "Manifest",
     "NotFound",
     "NotStemwire",
+    "NothingToFetch",
     "ProtocolError",
     "RequestRefused",
     "Results",
@@ -85,6 +97,7 @@ __all__ = [
     "StemwireError",
     "Tile",
     "TileIterator",
+    "Token",
     "Unavailable",
     "UnknownRequest",
     "UnsupportedVersion",

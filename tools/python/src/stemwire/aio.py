@@ -17,16 +17,18 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from ._core.fetching import Unavailable
-from ._io.client import Client
+from ._io.client import Client, TokenLike
 from ._io.facts import TileFacts
 from ._io.scanning import ScanStream
+from ._io.steps import or_stop, step
 from ._io.tiles import FetchStream, TileStream
 from ._io.updates import UpdateStream
 from ._io.waiting import AsyncWaiter
-from .connection import DEFAULT_MEMORY, DEFAULT_SILENCE, DEFAULT_TIMEOUT, _results
+from .connection import DEFAULT_MEMORY, DEFAULT_SILENCE, DEFAULT_TIMEOUT
 from .frames import Tile
+from .inputs import Corrections, Inputs
+from .requests import Requests
 from .results import Results
-from .status import Directory, Done, RunStatus, Status
 from .udfs import UDFLike, as_udfs
 
 
@@ -50,15 +52,7 @@ class AsyncTileIterator(_AsyncClosing, TileFacts, AsyncIterator[Tile]):
         self._stream = stream
 
     async def __anext__(self) -> Tile:
-        try:
-            tile = await self._stream.next()
-        except BaseException:
-            self._stream.close()
-            raise
-        if tile is None:
-            self._stream.close()
-            raise StopAsyncIteration
-        return tile
+        return or_stop(await step(self._stream), StopAsyncIteration)
 
     async def close(self) -> None:
         self._stream.close()
@@ -89,15 +83,7 @@ class AsyncFetchIterator(_AsyncClosing, AsyncIterator[Tile]):
         self._stream = stream
 
     async def __anext__(self) -> Tile:
-        try:
-            tile = await self._stream.next()
-        except BaseException:
-            self._stream.close()
-            raise
-        if tile is None:
-            self._stream.close()
-            raise StopAsyncIteration
-        return tile
+        return or_stop(await step(self._stream), StopAsyncIteration)
 
     @property
     def unavailable(self) -> tuple[Unavailable, ...]:
@@ -114,19 +100,10 @@ class AsyncUpdateIterator(_AsyncClosing, AsyncIterator[Results]):
         self._stream = stream
 
     async def __anext__(self) -> Results:
-        try:
-            state = await self._stream.next()
-        except BaseException:
-            await self.close()
-            raise
-        if state is None:
-            await self.close()
-            raise StopAsyncIteration
-        return state
+        return or_stop(await step(self._stream), StopAsyncIteration)
 
     async def close(self) -> None:
-        if isinstance(self._stream, UpdateStream):
-            self._stream.close()
+        self._stream.leave()
 
 
 class AsyncScan(_AsyncClosing):
@@ -153,7 +130,7 @@ class AsyncScan(_AsyncClosing):
         await self._stream.close()
 
 
-class AsyncConnection(_AsyncClosing):
+class AsyncConnection(Requests, _AsyncClosing):
     """A connection to an acquisition server for one event loop; `stemwire.aio.connect` makes one. See `Connection`."""
 
     def __init__(self, client: Client) -> None:
@@ -215,9 +192,6 @@ class AsyncConnection(_AsyncClosing):
         await stream.open()
         return AsyncUpdateIterator(stream)
 
-    async def snapshot(self, run: str = "default", *, timeout: float | None = None) -> Results:
-        return _results(run, await self._client.snapshot(run=run, timeout=timeout))
-
     async def scan(
         self,
         udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
@@ -227,17 +201,21 @@ class AsyncConnection(_AsyncClosing):
         trigger: str | None = "soft",
         arm: bool = True,
         join_current: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = DEFAULT_SILENCE,
     ) -> AsyncScan:
+        chosen = as_udfs(udfs)
         stream = ScanStream(
             self._client,
-            as_udfs(udfs),
+            chosen,
             nav_shape=nav_shape,
             frames=frames,
             trigger=trigger,
             arm=arm,
             join_current=join_current,
             timeout=timeout,
+            inputs=Inputs.of(chosen, roi, corrections),
         )
         await stream.open()
         return AsyncScan(stream)
@@ -251,6 +229,8 @@ class AsyncConnection(_AsyncClosing):
         trigger: str | None = "soft",
         arm: bool = True,
         join_current: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = DEFAULT_SILENCE,
     ) -> Results:
         scan = await self.scan(
@@ -260,61 +240,12 @@ class AsyncConnection(_AsyncClosing):
             trigger=trigger,
             arm=arm,
             join_current=join_current,
+            roi=roi,
+            corrections=corrections,
             timeout=timeout,
         )
         async with scan:
             return await scan.result()
-
-    async def start_run(
-        self,
-        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
-        *,
-        run: str = "",
-        acquisitions: int = 0,
-        join_current: bool = False,
-        timeout: float | None = None,
-    ) -> str:
-        return await self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout)
-
-    async def stop_run(self, run: str, *, timeout: float | None = None) -> Done:
-        return await self._client.stop_run(run, timeout)
-
-    async def runs(self, *, timeout: float | None = None) -> tuple[RunStatus, ...]:
-        return await self._client.runs(timeout)
-
-    async def status(self, *, timeout: float | None = None) -> Status:
-        return await self._client.status(timeout)
-
-    async def directory(self, *, timeout: float | None = None) -> Directory:
-        return await self._client.ask_directory(timeout)
-
-    async def get(self, name: str, *, timeout: float | None = None) -> str:
-        return await self._client.get(name, timeout)
-
-    async def set(self, name: str, value: object, *, timeout: float | None = None) -> None:
-        await self._client.set(name, value, timeout)
-
-    async def cmd(self, name: str, *, timeout: float | None = None) -> None:
-        await self._client.cmd(name, timeout)
-
-    async def arm(
-        self,
-        nav_shape: Sequence[int] | None = None,
-        *,
-        frames: int | None = None,
-        trigger: str | None = None,
-        timeout: float | None = None,
-    ) -> Done:
-        return await self._client.arm(nav_shape, frames, trigger, timeout)
-
-    async def trigger(self, *, timeout: float | None = None) -> Done:
-        return await self._client.trigger(timeout)
-
-    async def stop(self, *, timeout: float | None = None) -> Done:
-        return await self._client.stop(timeout)
-
-    async def abort(self, *, timeout: float | None = None) -> Done:
-        return await self._client.abort(timeout)
 
     async def close(self) -> None:
         self._client.close()
@@ -326,8 +257,9 @@ async def connect(
     timeout: float = DEFAULT_TIMEOUT,
     wait: bool = False,
     verify: bool | None = None,
+    token: TokenLike | None = None,
 ) -> AsyncConnection:
     """Connects as `stemwire.connect` does."""
-    client = Client(address, AsyncWaiter(), timeout, verify)
+    client = Client(address, AsyncWaiter(), timeout, verify, token)
     await client.open(wait)
     return AsyncConnection(client)

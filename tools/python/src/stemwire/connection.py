@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import urllib.request
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ._core.messages import SnapshotState
-from ._io.client import Client
+from ._io.client import Client, TokenLike
 from ._io.scanning import ScanStream
 from ._io.tiles import FetchStream, TileStream
 from ._io.updates import UpdateStream
 from ._io.waiting import BlockingWaiter, run
+from .errors import ServerUnreachable
+from .inputs import Corrections, Inputs
 from .iterators import Closing, FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
 from .plot import LivePlot
+from .requests import Requests, blocking
 from .results import Results
-from .status import Directory, Done, RunStatus, Status
 from .udfs import UDFLike, as_udfs
 
 DEFAULT_TIMEOUT = 5.0
@@ -114,10 +116,6 @@ class Connection(Closing):
         _run(stream.open())
         return self._own(UpdateIterator(stream, progress, plots))
 
-    def snapshot(self, run: str = "default", *, timeout: float | None = None) -> Results:
-        """The present results of a run: of the acquisition that runs, or of the last one."""
-        return _results(run, _run(self._client.snapshot(run=run, timeout=timeout)))
-
     # Runs
 
     def scan(
@@ -129,6 +127,8 @@ class Connection(Closing):
         trigger: str | None = "soft",
         arm: bool = True,
         join_current: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = DEFAULT_SILENCE,
     ) -> Scan:
         """Starts a run of UDFs on one acquisition, arms the detector and triggers it.
@@ -139,17 +139,20 @@ class Connection(Closing):
         trigger: soft (sent at once), internal, or None (as the detector is set).
         arm=False: the operator, or another program, starts the acquisition; the next one is taken, or with
         join_current the one that runs.
+        roi: True for the scan positions to be worked on. corrections: of each frame, in place of the server's own.
         timeout: seconds without anything new after which `DeadlineExceeded` is raised.
         """
+        chosen = as_udfs(udfs)
         stream = ScanStream(
             self._client,
-            as_udfs(udfs),
+            chosen,
             nav_shape=nav_shape,
             frames=frames,
             trigger=trigger,
             arm=arm,
             join_current=join_current,
             timeout=timeout,
+            inputs=Inputs.of(chosen, roi, corrections),
         )
         return self._own(Scan(stream))
 
@@ -162,6 +165,8 @@ class Connection(Closing):
         trigger: str | None = "soft",
         arm: bool = True,
         join_current: bool = False,
+        roi: npt.ArrayLike | None = None,
+        corrections: Corrections | None = None,
         timeout: float | None = DEFAULT_SILENCE,
         progress: bool = False,
         plots: Iterable[LivePlot] = (),
@@ -175,73 +180,45 @@ class Connection(Closing):
             trigger=trigger,
             arm=arm,
             join_current=join_current,
+            roi=roi,
+            corrections=corrections,
             timeout=timeout,
         ) as scan:
             for _ in scan.updates(max_rate, progress, plots):
                 pass
             return scan.result
 
-    def start_run(
-        self,
-        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
-        *,
-        run: str = "",
-        acquisitions: int = 0,
-        join_current: bool = False,
-        timeout: float | None = None,
-    ) -> str:
-        """Starts a run on so many acquisitions (0: until stopped); gives its id, for `updates` and `stop_run`."""
-        return _run(self._client.start_run(as_udfs(udfs), run, acquisitions, join_current, timeout))
+    # Requests
 
-    def stop_run(self, run: str, *, timeout: float | None = None) -> Done:
-        return _run(self._client.stop_run(run, timeout))
+    snapshot = blocking(Requests.snapshot)
+    start_run = blocking(Requests.start_run)
+    change_run = blocking(Requests.change_run)
+    stop_run = blocking(Requests.stop_run)
+    runs = blocking(Requests.runs)
+    status = blocking(Requests.status)
+    directory = blocking(Requests.directory)
+    get = blocking(Requests.get)
+    set = blocking(Requests.set)
+    cmd = blocking(Requests.cmd)
+    arm = blocking(Requests.arm)
+    trigger = blocking(Requests.trigger)
+    stop = blocking(Requests.stop)
+    abort = blocking(Requests.abort)
 
-    def runs(self, *, timeout: float | None = None) -> tuple[RunStatus, ...]:
-        """The runs that the server knows."""
-        return _run(self._client.runs(timeout))
+    def show(self, port: int = 7480, *, height: int = 720, timeout: float = 5.0) -> Any:
+        """The viewer's page, to be shown in a notebook; `port` is the server's `--http-port`.
 
-    # Server and detector
+        Raises `ServerUnreachable` when there is no page. The browser reaches it at the address of this connection.
+        """
+        from IPython.display import IFrame
 
-    def status(self, *, timeout: float | None = None) -> Status:
-        return _run(self._client.status(timeout))
-
-    def directory(self, *, timeout: float | None = None) -> Directory:
-        return _run(self._client.ask_directory(timeout))
-
-    def get(self, name: str, *, timeout: float | None = None) -> str:
-        """A parameter of the detector, such as `get("COUNTERDEPTH")`."""
-        return _run(self._client.get(name, timeout))
-
-    def set(self, name: str, value: object, *, timeout: float | None = None) -> None:
-        """Sets a parameter of the detector; True and False are 1 and 0."""
-        _run(self._client.set(name, value, timeout))
-
-    def cmd(self, name: str, *, timeout: float | None = None) -> None:
-        """Sends a command to the detector, such as `cmd("RESET")`."""
-        _run(self._client.cmd(name, timeout))
-
-    def arm(
-        self,
-        nav_shape: Sequence[int] | None = None,
-        *,
-        frames: int | None = None,
-        trigger: str | None = None,
-        timeout: float | None = None,
-    ) -> Done:
-        """Arms the detector, after setting what is given here."""
-        return _run(self._client.arm(nav_shape, frames, trigger, timeout))
-
-    def trigger(self, *, timeout: float | None = None) -> Done:
-        """Soft trigger."""
-        return _run(self._client.trigger(timeout))
-
-    def stop(self, *, timeout: float | None = None) -> Done:
-        """Stops the acquisition; frames on their way still count."""
-        return _run(self._client.stop(timeout))
-
-    def abort(self, *, timeout: float | None = None) -> Done:
-        """Ends the acquisition at once."""
-        return _run(self._client.abort(timeout))
+        host = self._client.address.host
+        url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        try:
+            with urllib.request.urlopen(url, timeout=timeout):
+                return IFrame(url, width="100%", height=height)  # type: ignore[no-untyped-call,unused-ignore]
+        except OSError as error:
+            raise ServerUnreachable(f"there is no viewer's page at {url}: {error}; see --http-port") from None
 
     def close(self) -> None:
         """Ends the connection and its iterators; the server goes on."""
@@ -251,26 +228,25 @@ class Connection(Closing):
 _run = run
 
 
-def _results(run: str, state: SnapshotState) -> Results:
-    channels = {(each.udf, each.name): each for each in state.channels if each.run == run}
-    return Results(run, channels, state.start, state.end)
-
-
 def connect(
     address: str = "tcp://127.0.0.1:7400",
     *,
     timeout: float = DEFAULT_TIMEOUT,
     wait: bool = False,
     verify: bool | None = None,
+    token: TokenLike | None = None,
 ) -> Connection:
     """Connects to the control socket of a server: `tcp://HOST:PORT`, `HOST:PORT` or `HOST`.
 
     timeout: seconds, for this and, unless they say otherwise, for all requests. wait: keep trying for that long when
     nobody listens yet. verify: compare the checksums of what comes; without it, unless the server is on this machine.
+    token: for servers that ask for keys: what `stemwire enrol` printed, or a file with it; without it, what
+    STEMWIRE_TOKEN holds.
 
-    Raises `ServerUnreachable`, `NotStemwire` or `VersionMismatch`, each saying what to check.
+    Raises `ServerUnreachable`, `NotStemwire`, `VersionMismatch`, `AccessDenied` or `BadToken`, each saying what to
+    check.
     """
-    client = Client(address, BlockingWaiter(), timeout, verify)
+    client = Client(address, BlockingWaiter(), timeout, verify, token)
     run(client.open(wait))
     return Connection(client)
 

@@ -35,6 +35,19 @@ class ConnectionClosed(StemwireError):
     """The connection, or the iterator, was closed before."""
 
 
+class BadToken(StemwireError, ValueError):
+    """A token that is none, or that others may read."""
+
+
+class AccessDenied(StemwireError, ConnectionError):
+    """The server does not let this client in: its key was never enrolled there, or has been revoked; or it asks for
+    keys and there is no token."""
+
+
+class NothingToFetch(StemwireError):
+    """There is no work socket: the connection is to a relay, which holds no frames."""
+
+
 class ProtocolError(StemwireError):
     """A message of the server that cannot be: sizes that do not fit, fields that are missing."""
 
@@ -112,6 +125,12 @@ class WrongState(RequestRefused):
     code = "wrongState"
 
 
+class Forbidden(RequestRefused, PermissionError):
+    """The role of this client's key is not enough."""
+
+    code = "forbidden"
+
+
 class Busy(RequestRefused):
     """Too many requests are waiting; try again."""
 
@@ -136,6 +155,7 @@ _KINDS: dict[str, type[RequestRefused]] = {
         DetectorUnreachable,
         DetectorTimedOut,
         WrongState,
+        Forbidden,
         Busy,
         InternalFault,
     )

@@ -13,6 +13,7 @@ from typing_extensions import Self
 from ._core.fetching import Unavailable
 from ._io.facts import TileFacts
 from ._io.scanning import ScanStream
+from ._io.steps import or_stop, step
 from ._io.tiles import FetchStream, TileStream
 from ._io.updates import UpdateStream
 from ._io.waiting import run
@@ -51,15 +52,7 @@ class TileIterator(Closing, TileFacts, Iterator[Tile]):
         run(stream.open())
 
     def __next__(self) -> Tile:
-        try:
-            tile = run(self._stream.next())
-        except BaseException:
-            self.close()
-            raise
-        if tile is None:
-            self.close()
-            raise StopIteration
-        return tile
+        return or_stop(run(step(self._stream)), StopIteration)
 
     def close(self) -> None:
         self._stream.close()
@@ -91,15 +84,7 @@ class FetchIterator(Closing, Iterator[Tile]):
         run(stream.open())
 
     def __next__(self) -> Tile:
-        try:
-            tile = run(self._stream.next())
-        except BaseException:
-            self.close()
-            raise
-        if tile is None:
-            self.close()
-            raise StopIteration
-        return tile
+        return or_stop(run(step(self._stream)), StopIteration)
 
     @property
     def unavailable(self) -> tuple[Unavailable, ...]:
@@ -139,8 +124,7 @@ class UpdateIterator(Closing, Iterator[Results]):
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
-        if isinstance(self._stream, UpdateStream):
-            self._stream.close()
+        self._stream.leave()
 
 
 class Scan(Closing):

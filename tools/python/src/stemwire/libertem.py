@@ -72,6 +72,7 @@ class StemwireDataSet(DataSet):  # type: ignore[misc]
         missing: what stands for frames that the detector never sent: error, or zeros. A ROI without them needs neither;
         see `received`.
         timeout: seconds without a new frame after which reading is given up.
+        A server that asks for keys: each process takes its token from STEMWIRE_TOKEN, since secrets should not travel.
         """
         if io_backend is not None:
             raise ValueError("frames come from a Stemwire server; there is no other I/O back-end")

@@ -88,7 +88,7 @@ class LivePlot:
             from IPython.display import display
 
             if self._display is None:
-                self._display = display(self.figure, display_id=True)
+                self._display = display(self.figure, display_id=True)  # type: ignore[no-untyped-call,unused-ignore]
             else:
                 self._display.update(self.figure)
             return

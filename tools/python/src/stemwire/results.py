@@ -20,6 +20,26 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """What a final result was made of, and by whom."""
+
+    frames_expected: int
+    frames_received: int
+    frames_processed: int
+    frames_failed: int
+    missing_ranges: tuple[range, ...]
+    """Positions that are not in it, the first of them."""
+    partitions_redone: int
+    """Partitions that were worked on more than once."""
+    redone: tuple[tuple[int, int, str], ...]
+    """The first of them: number, attempts, why."""
+    workers: Mapping[str, int]
+    """Who took part, and how many partitions each contributed."""
+    digest: str
+    """xxh3-128 of the array's bytes, in hexadecimal: the same for the same bits."""
+
+
 @dataclass(frozen=True, eq=False)
 class Channel:
     """The state of one result of a UDF."""
@@ -45,6 +65,8 @@ class Channel:
     """No more updates will come for this acquisition."""
     nav_shape: tuple[int, ...]
     sig_shape: tuple[int, ...]
+    manifest: Manifest | None = None
+    """With a final state: what it was made of."""
 
     @property
     def coverage(self) -> float:

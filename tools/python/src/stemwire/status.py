@@ -31,6 +31,10 @@ class Accounting:
     missing_ranges: tuple[range, ...] = ()
     """Flat scan positions without a frame; `missing_ranges_truncated` tells that there are more."""
     missing_ranges_truncated: bool = False
+    rejected_ranges: tuple[range, ...] = ()
+    """Flat scan positions whose only frames were damaged."""
+    duplicate_ranges: tuple[range, ...] = ()
+    """Flat scan positions whose frame came more than once."""
 
     @property
     def unaccounted(self) -> int:

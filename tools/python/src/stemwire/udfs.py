@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+import numpy.typing as npt
+
 from ._core.topics import topic
 
 Parameter: TypeAlias = str | int | float | bool
@@ -19,6 +21,8 @@ class UDF:
     parameters: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
     """Under which its results come; empty: the name."""
+    auxiliary: Mapping[str, npt.ArrayLike] = field(default_factory=dict, compare=False)
+    """Values for each scan position, by name: nav shape first."""
 
     @property
     def key(self) -> str:
@@ -27,6 +31,10 @@ class UDF:
     def named(self, name: str) -> UDF:
         """The same UDF under another id, so that two of a kind can run side by side."""
         return replace(self, id=name)
+
+    def with_data(self, **auxiliary: npt.ArrayLike) -> UDF:
+        """The same UDF with values for each scan position, nav shape first."""
+        return replace(self, auxiliary={**self.auxiliary, **auxiliary})
 
     @classmethod
     def parse(cls, text: str) -> UDF:

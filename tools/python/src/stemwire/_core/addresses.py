@@ -14,13 +14,13 @@ class Address:
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> Address:
+    def parse(cls, text: str, default_port: int = DEFAULT_PORT) -> Address:
         """From `tcp://HOST:PORT`, `stemwire://HOST[:PORT]`, `HOST:PORT` or `HOST`."""
         rest = text.strip()
         for scheme in ("tcp://", "stemwire://"):
             rest = rest.removeprefix(scheme)
         if "://" in rest or "/" in rest.rstrip("/") or not rest:
-            raise ValueError(f"{text!r} is not an address of a server; it looks like tcp://HOST:{DEFAULT_PORT}")
+            raise ValueError(f"{text!r} is not an address of a server; it looks like tcp://HOST:{default_port}")
         rest = rest.rstrip("/")
         if rest.startswith("["):
             host, _, port = rest[1:].partition("]")
@@ -30,8 +30,8 @@ class Address:
         else:
             host, _, port = rest.partition(":")
         if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
-            raise ValueError(f"{text!r} is not an address of a server; it looks like tcp://HOST:{DEFAULT_PORT}")
-        return cls(host, int(port) if port else DEFAULT_PORT)
+            raise ValueError(f"{text!r} is not an address of a server; it looks like tcp://HOST:{default_port}")
+        return cls(host, int(port) if port else default_port)
 
     def endpoint(self, port: int | None = None) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

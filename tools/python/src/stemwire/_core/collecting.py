@@ -71,8 +71,19 @@ class ResultFollower:
 
     def status(self, status: Status, now: float) -> None:
         for run in status.runs:
-            if run.run == self.run and run.error:
-                self.error = run.error
+            if run.run != self.run:
+                continue
+            self.error = run.error or self.error
+            if (
+                run.error
+                and run.finished
+                and self.acquisition is None
+                and status.latest_generation >= self.first_generation
+            ):
+                self.done = True
+            if not run.finished and self._ask_at is not None:
+                # Workers may need long after the last frame has come.
+                self._give_up_at = now + _GIVE_UP_SECONDS
         for each in status.ended:
             if each.generation >= self.first_generation:
                 self._ended(each.as_end(), now)

@@ -26,8 +26,9 @@ class Answer:
 class Exchange:
     """One request, its repetitions and its reply. The same id again is answered by the server and not done again."""
 
-    def __init__(self, kind: str, body: Message, timeout: float) -> None:
+    def __init__(self, kind: str, body: Message, timeout: float, payload: Sequence[bytes] = ()) -> None:
         self.kind = kind
+        self.payload = payload
         self.id = uuid.uuid4().hex
         request = pb.Request(id=self.id, version=VERSION, deadline_ms=max(1, int(timeout * _MARGIN * 1000)))
         getattr(request, kind).CopyFrom(body)

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from .._wire import stemwire_pb2 as pb
 from ..errors import ChecksumMismatch, ProtocolError
 from ..frames import FrameFormat, Tile
-from ..results import Channel
+from ..results import Channel, Manifest
 from ..status import (
     Accounting,
     AcquisitionStatus,
@@ -182,6 +182,21 @@ def channel(message: pb.Update, payloads: Sequence[memoryview], verified: bool) 
         message.final,
         nav_shape,
         tuple(message.sig_shape),
+        manifest(message.manifest) if message.HasField("manifest") else None,
+    )
+
+
+def manifest(message: pb.Manifest) -> Manifest:
+    return Manifest(
+        message.frames_expected,
+        message.frames_received,
+        message.frames_processed,
+        message.frames_failed,
+        tuple(range(each.first, each.first + each.count) for each in message.missing_ranges),
+        message.partitions_redone,
+        tuple((each.partition, each.attempts, each.reason) for each in message.redone),
+        {each.worker: each.partitions for each in message.workers},
+        message.digest,
     )
 
 
@@ -202,6 +217,8 @@ def accounting(message: pb.Accounting) -> Accounting:
         message.dropped_by_ring_full,
         tuple(range(each.first, each.first + each.count) for each in message.missing_ranges),
         message.missing_ranges_truncated,
+        tuple(range(each.first, each.first + each.count) for each in message.rejected_ranges),
+        tuple(range(each.first, each.first + each.count) for each in message.duplicate_ranges),
     )
 
 

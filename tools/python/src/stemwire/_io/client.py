@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import zmq
 from google.protobuf.message import Message
@@ -15,6 +16,7 @@ from .._core.addresses import Address
 from .._core.control import Answer
 from .._core.limits import VERSION
 from .._core.messages import SnapshotState
+from .._core.tokens import Token
 from .._wire import stemwire_pb2 as pb
 from ..errors import (
     ConnectionClosed,
@@ -25,11 +27,15 @@ from ..errors import (
     ServerUnreachable,
     VersionMismatch,
 )
+from ..inputs import Inputs
 from ..status import Directory, Done, RunStatus, Status
 from ..udfs import UDF
 from .controlling import ControlLanes
 from .lanes import now, open_context
 from .waiting import Waiter
+
+TokenLike: TypeAlias = "Token | str | os.PathLike[str]"
+"""A token, its text, or the file that holds it."""
 
 _PROBE_EVERY_SECONDS = 0.2
 
@@ -37,13 +43,15 @@ _PROBE_EVERY_SECONDS = 0.2
 class Client:
     """A connection to a server: its address, its control sockets, and what HELLO told."""
 
-    def __init__(self, address: str, waiter: Waiter, timeout: float, verify: bool | None) -> None:
+    def __init__(
+        self, address: str, waiter: Waiter, timeout: float, verify: bool | None, token: TokenLike | None = None
+    ) -> None:
         self.address = Address.parse(address)
         self.waiter = waiter
         self.timeout = timeout
         self.verified = not self.address.is_loopback if verify is None else verify
         self.name = f"stemwire-python {_version.__version__} pid {os.getpid()}"
-        self.context: zmq.Context[zmq.Socket[bytes]] = open_context()
+        self.context: zmq.Context[zmq.Socket[bytes]] = open_context(Token.find(token))
         self.control = ControlLanes(self.context, self.address, waiter)
         self.directory = Directory("", 0, 0, 0, (), ())
         self.server = ""
@@ -112,10 +120,12 @@ class Client:
 
     # Requests
 
-    async def request(self, kind: str, body: Message, timeout: float | None = None) -> Answer:
+    async def request(
+        self, kind: str, body: Message, timeout: float | None = None, payload: Sequence[bytes] = ()
+    ) -> Answer:
         if self.closed:
             raise ConnectionClosed(f"the connection to {self.address} is closed")
-        return await self.control.request(kind, body, self.timeout if timeout is None else timeout)
+        return await self.control.request(kind, body, self.timeout if timeout is None else timeout, payload)
 
     async def status(self, timeout: float | None = None) -> Status:
         return messages.status((await self.request("status", pb.StatusRequest(), timeout)).reply.status)
@@ -163,15 +173,30 @@ class Client:
         return await self._done("abort", pb.AbortRequest(), timeout)
 
     async def start_run(
-        self, udfs: Sequence[UDF], run: str, acquisitions: int, join_current: bool, timeout: float | None = None
+        self,
+        udfs: Sequence[UDF],
+        run: str,
+        acquisitions: int,
+        join_current: bool,
+        timeout: float | None = None,
+        from_start: bool = False,
+        inputs: Inputs | None = None,
     ) -> str:
+        given = inputs or Inputs.of(udfs, None, None)
         body = pb.StartRunRequest(
             run=run,
-            udfs=[pb.UdfRequest(id=each.id, name=each.name, parameters=dict(each.parameters)) for each in udfs],
+            udfs=_requests(udfs),
             acquisitions=acquisitions,
             join_current=join_current,
+            from_start=from_start,
+            arrays=given.headers,
+            keeps_isolated_pixels=given.keeps_isolated,
         )
-        return (await self.request("start_run", body, timeout)).reply.run_started.run
+        return (await self.request("start_run", body, timeout, given.parts)).reply.run_started.run
+
+    async def change_run(self, run: str, udfs: Sequence[UDF], recompute: bool, timeout: float | None = None) -> Done:
+        body = pb.ChangeRunRequest(run=run, udfs=_requests(udfs), recompute=recompute)
+        return await self._done("change_run", body, timeout)
 
     async def stop_run(self, run: str, timeout: float | None = None) -> Done:
         return await self._done("stop_run", pb.StopRunRequest(run=run), timeout)
@@ -183,6 +208,10 @@ class Client:
     async def _done(self, kind: str, body: Message, timeout: float | None) -> Done:
         reply = (await self.request(kind, body, timeout)).reply
         return Done(reply.done.frames_placed, reply.done.generation, reply.state_before, reply.state_after)
+
+
+def _requests(udfs: Sequence[UDF]) -> list[pb.UdfRequest]:
+    return [pb.UdfRequest(id=each.id, name=each.name, parameters=dict(each.parameters)) for each in udfs]
 
 
 def _parameter(value: object) -> str:

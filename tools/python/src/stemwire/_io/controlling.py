@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import zmq
@@ -35,8 +36,8 @@ class ControlLanes:
         self.session = b""
         """Of the server process; one that differs is a restarted server."""
 
-    async def request(self, kind: str, body: Message, timeout: float) -> Answer:
-        exchange = Exchange(kind, body, timeout)
+    async def request(self, kind: str, body: Message, timeout: float, payload: Sequence[bytes] = ()) -> Answer:
+        exchange = Exchange(kind, body, timeout, payload)
         started = now()
         deadline = started + timeout
         lane = self._take()
@@ -65,7 +66,7 @@ class ControlLanes:
 
     async def _exchange(self, lane: Lane, exchange: Exchange, started: float, deadline: float) -> Answer:
         repeat = _FIRST_REPEAT_SECONDS
-        lane.send(exchange.bytes)
+        lane.send_parts([exchange.bytes, *exchange.payload])
         repeat_at = started + repeat
         reconnects = lane.reconnects
         gate = self.waiter.gate(lane.sockets)
@@ -82,7 +83,7 @@ class ControlLanes:
                 reconnects = lane.reconnects
                 repeat *= 2
                 repeat_at = time + repeat
-                lane.send(exchange.bytes)
+                lane.send_parts([exchange.bytes, *exchange.payload])
             await gate.wait(min(deadline, repeat_at, lane.next_time))
 
     def _silence(self, lane: Lane, exchange: Exchange, seconds: float) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NoReturn
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from .._core.limits import PAYLOAD_BYTES
-from ..errors import DeadlineExceeded, NotStemwire, ServerLost
+from .._core.tokens import Token
+from ..errors import AccessDenied, DeadlineExceeded, NotStemwire, ServerLost
 from .waiting import Waiter
 
 _HEARTBEAT_MS = 1000
@@ -36,16 +38,19 @@ class Lane:
         *,
         receive_limit: int,
         linger_ms: int = 0,
+        send_limit: int | None = None,
         topics: Iterable[bytes] = (),
     ) -> None:
         self.endpoint = endpoint
         self.reconnects = 0
         self.connected = False
-        self._refused_handshake = ""
+        self._refused_handshake: zmq.Event | None = None
         self._cut_at: float | None = None
         self.socket: zmq.Socket[bytes] = context.socket(kind)
         self.socket.set(zmq.LINGER, linger_ms)
         self.socket.set(zmq.RCVHWM, receive_limit)
+        if send_limit is not None:
+            self.socket.set(zmq.SNDHWM, send_limit)
         self.socket.set(zmq.MAXMSGSIZE, PAYLOAD_BYTES)
         self.socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
         self.socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
@@ -90,6 +95,14 @@ class Lane:
             return False
         return True
 
+    def send_parts(self, parts: Sequence[Any]) -> bool:
+        """The parts of a message; large ones are read where they lie, so they must not change any more."""
+        try:
+            self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return False
+        return True
+
     def check_after(self, ready: Collection[zmq.Socket[bytes]], now: float) -> None:
         """`check` after a wait, when there is reason to."""
         if self._cut_at is not None or self._monitor in ready:
@@ -103,8 +116,8 @@ class Lane:
             except zmq.Again:
                 break
             self._happened(zmq.Event(news["event"]), now)
-        if self._refused_handshake and not self.connected and not self.reconnects:
-            raise NotStemwire(f"{self.endpoint} {self._refused_handshake}; is it the right port?")
+        if self._refused_handshake is not None and not self.connected and not self.reconnects:
+            self._refuse()
         if self._cut_at is not None and now - self._cut_at > _GRACE_SECONDS:
             raise ServerLost(
                 f"the server at {self.endpoint} has closed the connection and does not come back: "
@@ -132,17 +145,38 @@ class Lane:
             if self.connected or self._cut_at is None:
                 self._cut_at = now
             self.connected = False
-        elif event == zmq.Event.HANDSHAKE_FAILED_AUTH:
-            self._refused_handshake = "does not accept this client"
         else:
-            self._refused_handshake = "answers, but not as a Stemwire server's socket"
+            self._refused_handshake = event
+
+    def _refuse(self) -> NoReturn:
+        has_keys = self.socket.get(zmq.MECHANISM) == zmq.CURVE
+        if self._refused_handshake == zmq.Event.HANDSHAKE_FAILED_AUTH:
+            raise AccessDenied(
+                f"{self.endpoint} does not let this client in: its key was never enrolled there, or has been revoked"
+            )
+        if has_keys:
+            raise AccessDenied(
+                f"{self.endpoint} does not speak with the keys of this token: it is another server's, the server "
+                f"has new keys, "
+                "or it asks for none"
+            )
+        raise NotStemwire(
+            f"{self.endpoint} answers, but not as a Stemwire server's socket; is it the right port? A server that "
+            f"asks for keys "
+            "needs a token, which `stemwire enrol` makes there"
+        )
 
 
-def open_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """Raises `RuntimeError` for a libzmq that hostile peers can break."""
+def open_context(token: Token | None = None) -> zmq.Context[zmq.Socket[bytes]]:
+    """With a token, all its sockets speak CURVE. Raises `RuntimeError` for a libzmq that hostile peers can break."""
     if zmq.zmq_version_info() < (4, 3, 3):
         raise RuntimeError(f"libzmq {zmq.zmq_version()} is too old: 4.3.3 or newer is needed; update pyzmq")
-    return zmq.Context()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    if token is not None:
+        if not zmq.has("curve"):
+            raise RuntimeError("this libzmq cannot speak CURVE: install pyzmq from its wheels")
+        token.apply(context)
+    return context
 
 
 def now() -> float:

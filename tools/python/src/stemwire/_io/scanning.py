@@ -8,6 +8,7 @@ from contextlib import suppress
 from math import prod
 
 from ..errors import ConnectionClosed, StemwireError
+from ..inputs import Inputs
 from ..results import Results
 from ..udfs import UDF
 from .client import Client
@@ -30,12 +31,14 @@ class ScanStream:
         arm: bool,
         join_current: bool,
         timeout: float | None,
+        inputs: Inputs | None = None,
     ) -> None:
         if trigger not in (None, "soft", "internal"):
             raise ValueError(f"trigger is 'soft', 'internal' or None (as the detector is set), not {trigger!r}")
         if join_current and arm:
             raise ValueError("join_current takes part in the acquisition that runs: it needs arm=False")
         self._client = client
+        self._inputs = inputs
         self._udfs = udfs
         self._nav_shape = nav_shape
         self._frames = frames
@@ -51,7 +54,7 @@ class ScanStream:
     async def open(self) -> None:
         try:
             await self.stream.open()
-            await self._client.start_run(self._udfs, self.run, 1, self._join_current)
+            await self._client.start_run(self._udfs, self.run, 1, self._join_current, inputs=self._inputs)
             self._started = True
             if self._arm:
                 await self._client.arm(self._nav_shape, self._frame_count(), self._trigger)
@@ -71,6 +74,9 @@ class ScanStream:
         else:
             self.latest = found
         return found
+
+    def leave(self) -> None:
+        """The scan goes on; its updates may be taken up again."""
 
     async def finish(self) -> Results:
         """Takes what is still to come; the final results."""

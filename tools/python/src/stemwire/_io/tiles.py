@@ -13,7 +13,7 @@ from .._core.fetching import FetchDone, FetchSession, Unavailable
 from .._core.following import Following, TileFollower
 from .._core.live import LiveDecoder
 from .._core.topics import topic
-from ..errors import ConnectionClosed, DeadlineExceeded, NotFound, ServerLost
+from ..errors import ConnectionClosed, DeadlineExceeded, NotFound, NothingToFetch, ServerLost
 from ..frames import Tile
 from ..status import Start
 from .client import Client
@@ -31,6 +31,10 @@ class FetchLane:
     """The work socket and the session on it."""
 
     def __init__(self, client: Client) -> None:
+        if not client.directory.work_port:
+            raise NothingToFetch(
+                f"frames cannot be fetched from {client.address}, which is a relay: connect to the server itself"
+            )
         self.session = FetchSession(client.name, _FETCH_ITEMS, _FETCH_BYTES, client.verified)
         endpoint = client.address.endpoint(client.directory.work_port)
         self._lane = Lane(client.context, zmq.DEALER, endpoint, receive_limit=_WORK_QUEUE, linger_ms=_BYE_MS)
@@ -74,6 +78,8 @@ class TileStream:
     ) -> None:
         self._client = client
         self._acquisitions = acquisitions
+        # A relay has nothing to repair with: what is lost shows.
+        repair = repair and client.directory.work_port > 0
         self._repair = repair
         self._timeout = timeout
         self._decoder = LiveDecoder(client.verified)
@@ -135,6 +141,9 @@ class TileStream:
                 return None
             following.start = state.start
         return following.start
+
+    def leave(self) -> None:
+        self.close()
 
     def close(self) -> None:
         if not self._closed:
@@ -251,6 +260,9 @@ class FetchStream:
             if now() >= deadline:
                 raise DeadlineExceeded(f"no frames from the server within {self._timeout:g} s")
             self._lane.check_after(await gate.wait(min(deadline, self._lane.next_time)))
+
+    def leave(self) -> None:
+        self.close()
 
     def close(self) -> None:
         if not self._closed:

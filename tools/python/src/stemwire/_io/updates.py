@@ -115,6 +115,9 @@ class UpdateStream:
             else:
                 self._live.check_after(await self._gate.wait(until), now())
 
+    def leave(self) -> None:
+        self.close()
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True
@@ -155,6 +158,8 @@ class UpdateStream:
         self.follower.snapshot(state, time)
 
     def _silence(self) -> str:
+        if self.follower.error:
+            return f"no result of the run {self._run!r} within {self._timeout:g} s: {self.follower.error}"
         if self.follower.acquisition is None:
             return f"no acquisition began within {self._timeout:g} s: arm and trigger the detector, or wait for longer"
         return f"no new result within {self._timeout:g} s, at {self.follower.results.coverage:.0%} of the scan"

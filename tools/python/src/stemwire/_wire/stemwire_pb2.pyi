@@ -9,10 +9,21 @@ class AbortRequest(_message.Message):
     __slots__ = []
     def __init__(self) -> None: ...
 
+class AccessStatus(_message.Message):
+    __slots__ = ["enrolled", "keys_needed", "sockets"]
+    ENROLLED_FIELD_NUMBER: _ClassVar[int]
+    KEYS_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    SOCKETS_FIELD_NUMBER: _ClassVar[int]
+    enrolled: int
+    keys_needed: bool
+    sockets: _containers.RepeatedCompositeFieldContainer[SocketAccess]
+    def __init__(self, keys_needed: bool = ..., enrolled: _Optional[int] = ..., sockets: _Optional[_Iterable[_Union[SocketAccess, _Mapping]]] = ...) -> None: ...
+
 class Accounting(_message.Message):
-    __slots__ = ["dropped_by_ring_full", "duplicates", "expected", "flyback_frames", "garbage_bytes", "lead_in_frames", "malformed", "missing", "missing_ranges", "missing_ranges_truncated", "other_messages", "placed", "rejected", "strays", "tail_frames"]
+    __slots__ = ["dropped_by_ring_full", "duplicate_ranges", "duplicates", "expected", "flyback_frames", "garbage_bytes", "lead_in_frames", "malformed", "missing", "missing_ranges", "missing_ranges_truncated", "other_messages", "other_ranges_truncated", "placed", "rejected", "rejected_ranges", "strays", "tail_frames"]
     DROPPED_BY_RING_FULL_FIELD_NUMBER: _ClassVar[int]
     DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_RANGES_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
     FLYBACK_FRAMES_FIELD_NUMBER: _ClassVar[int]
     GARBAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -22,11 +33,14 @@ class Accounting(_message.Message):
     MISSING_RANGES_FIELD_NUMBER: _ClassVar[int]
     MISSING_RANGES_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     OTHER_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    OTHER_RANGES_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     PLACED_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_RANGES_FIELD_NUMBER: _ClassVar[int]
     STRAYS_FIELD_NUMBER: _ClassVar[int]
     TAIL_FRAMES_FIELD_NUMBER: _ClassVar[int]
     dropped_by_ring_full: int
+    duplicate_ranges: _containers.RepeatedCompositeFieldContainer[PositionRange]
     duplicates: int
     expected: int
     flyback_frames: int
@@ -37,11 +51,13 @@ class Accounting(_message.Message):
     missing_ranges: _containers.RepeatedCompositeFieldContainer[PositionRange]
     missing_ranges_truncated: bool
     other_messages: int
+    other_ranges_truncated: bool
     placed: int
     rejected: int
+    rejected_ranges: _containers.RepeatedCompositeFieldContainer[PositionRange]
     strays: int
     tail_frames: int
-    def __init__(self, expected: _Optional[int] = ..., placed: _Optional[int] = ..., missing: _Optional[int] = ..., rejected: _Optional[int] = ..., duplicates: _Optional[int] = ..., strays: _Optional[int] = ..., lead_in_frames: _Optional[int] = ..., flyback_frames: _Optional[int] = ..., tail_frames: _Optional[int] = ..., malformed: _Optional[int] = ..., garbage_bytes: _Optional[int] = ..., other_messages: _Optional[int] = ..., dropped_by_ring_full: _Optional[int] = ..., missing_ranges: _Optional[_Iterable[_Union[PositionRange, _Mapping]]] = ..., missing_ranges_truncated: bool = ...) -> None: ...
+    def __init__(self, expected: _Optional[int] = ..., placed: _Optional[int] = ..., missing: _Optional[int] = ..., rejected: _Optional[int] = ..., duplicates: _Optional[int] = ..., strays: _Optional[int] = ..., lead_in_frames: _Optional[int] = ..., flyback_frames: _Optional[int] = ..., tail_frames: _Optional[int] = ..., malformed: _Optional[int] = ..., garbage_bytes: _Optional[int] = ..., other_messages: _Optional[int] = ..., dropped_by_ring_full: _Optional[int] = ..., missing_ranges: _Optional[_Iterable[_Union[PositionRange, _Mapping]]] = ..., missing_ranges_truncated: bool = ..., rejected_ranges: _Optional[_Iterable[_Union[PositionRange, _Mapping]]] = ..., duplicate_ranges: _Optional[_Iterable[_Union[PositionRange, _Mapping]]] = ..., other_ranges_truncated: bool = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ["item"]
@@ -685,6 +701,24 @@ class SnapshotRequest(_message.Message):
     udf: str
     def __init__(self, run: _Optional[str] = ..., udf: _Optional[str] = ..., channel: _Optional[str] = ..., acquisition: _Optional[bytes] = ...) -> None: ...
 
+class SocketAccess(_message.Message):
+    __slots__ = ["connections", "cut_connections", "failed_handshakes", "refused_connections", "refused_keys", "refused_requests", "socket"]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    CUT_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_HANDSHAKES_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    SOCKET_FIELD_NUMBER: _ClassVar[int]
+    connections: int
+    cut_connections: int
+    failed_handshakes: int
+    refused_connections: int
+    refused_keys: int
+    refused_requests: int
+    socket: str
+    def __init__(self, socket: _Optional[str] = ..., connections: _Optional[int] = ..., failed_handshakes: _Optional[int] = ..., refused_keys: _Optional[int] = ..., refused_connections: _Optional[int] = ..., refused_requests: _Optional[int] = ..., cut_connections: _Optional[int] = ...) -> None: ...
+
 class Start(_message.Message):
     __slots__ = ["acquisition", "acquisition_header", "format", "frames_expected", "frames_per_partition", "generation", "nav_shape", "started_at"]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
@@ -724,7 +758,8 @@ class StartRunRequest(_message.Message):
     def __init__(self, run: _Optional[str] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., acquisitions: _Optional[int] = ..., join_current: bool = ..., arrays: _Optional[_Iterable[_Union[ArrayHeader, _Mapping]]] = ..., from_start: bool = ..., keeps_isolated_pixels: bool = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ["acquisition", "acquisitions", "detector", "dispatch", "earlier_acquisitions", "live", "malformed_control", "malformed_live", "malformed_work", "previous_acquisition", "ring", "runs", "server", "state", "subscribers", "uptime_ms", "work_peers", "workers"]
+    __slots__ = ["access", "acquisition", "acquisitions", "detector", "dispatch", "earlier_acquisitions", "live", "malformed_control", "malformed_live", "malformed_work", "previous_acquisition", "ring", "runs", "server", "state", "subscribers", "uptime_ms", "work_peers", "workers"]
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
     ACQUISITIONS_FIELD_NUMBER: _ClassVar[int]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
     DETECTOR_FIELD_NUMBER: _ClassVar[int]
@@ -743,6 +778,7 @@ class Status(_message.Message):
     UPTIME_MS_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     WORK_PEERS_FIELD_NUMBER: _ClassVar[int]
+    access: AccessStatus
     acquisition: AcquisitionStatus
     acquisitions: int
     detector: DetectorStatus
@@ -761,7 +797,7 @@ class Status(_message.Message):
     uptime_ms: int
     work_peers: int
     workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
-    def __init__(self, server: _Optional[str] = ..., state: _Optional[str] = ..., detector: _Optional[_Union[DetectorStatus, _Mapping]] = ..., acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., previous_acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., ring: _Optional[_Union[RingStatus, _Mapping]] = ..., live: _Optional[_Union[LiveStatus, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunStatus, _Mapping]]] = ..., uptime_ms: _Optional[int] = ..., acquisitions: _Optional[int] = ..., malformed_control: _Optional[int] = ..., malformed_work: _Optional[int] = ..., malformed_live: _Optional[int] = ..., work_peers: _Optional[int] = ..., earlier_acquisitions: _Optional[_Iterable[_Union[AcquisitionStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., dispatch: _Optional[_Union[DispatchStatus, _Mapping]] = ..., subscribers: _Optional[_Iterable[_Union[SubscriberStatus, _Mapping]]] = ...) -> None: ...
+    def __init__(self, server: _Optional[str] = ..., state: _Optional[str] = ..., detector: _Optional[_Union[DetectorStatus, _Mapping]] = ..., acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., previous_acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., ring: _Optional[_Union[RingStatus, _Mapping]] = ..., live: _Optional[_Union[LiveStatus, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunStatus, _Mapping]]] = ..., uptime_ms: _Optional[int] = ..., acquisitions: _Optional[int] = ..., malformed_control: _Optional[int] = ..., malformed_work: _Optional[int] = ..., malformed_live: _Optional[int] = ..., work_peers: _Optional[int] = ..., earlier_acquisitions: _Optional[_Iterable[_Union[AcquisitionStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., dispatch: _Optional[_Union[DispatchStatus, _Mapping]] = ..., subscribers: _Optional[_Iterable[_Union[SubscriberStatus, _Mapping]]] = ..., access: _Optional[_Union[AccessStatus, _Mapping]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ["report"]
@@ -913,20 +949,24 @@ class Update(_message.Message):
     def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., run: _Optional[str] = ..., udf: _Optional[str] = ..., channel: _Optional[str] = ..., version: _Optional[int] = ..., kind: _Optional[str] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., positions_processed: _Optional[int] = ..., positions_expected: _Optional[int] = ..., final: bool = ..., checksum: _Optional[int] = ..., mask_checksum: _Optional[int] = ..., nav_shape: _Optional[_Iterable[int]] = ..., sig_shape: _Optional[_Iterable[int]] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., parameter_generation: _Optional[int] = ..., generations: _Optional[_Iterable[_Union[GenerationRange, _Mapping]]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ["clock", "directory", "server", "session", "status", "version"]
+    __slots__ = ["clock", "directory", "peer", "role", "server", "session", "status", "version"]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     clock: int
     directory: Directory
+    peer: str
+    role: str
     server: str
     session: bytes
     status: Status
     version: int
-    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., session: _Optional[bytes] = ..., clock: _Optional[int] = ..., directory: _Optional[_Union[Directory, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., session: _Optional[bytes] = ..., clock: _Optional[int] = ..., directory: _Optional[_Union[Directory, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., peer: _Optional[str] = ..., role: _Optional[str] = ...) -> None: ...
 
 class Withdraw(_message.Message):
     __slots__ = ["item", "reason"]

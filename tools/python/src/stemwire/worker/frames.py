@@ -1,0 +1,116 @@
+"""The frames of one partition, in the order of their positions, whatever the order in which they came."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..frames import Tile
+from .plans import Array, Corrections, Meta
+
+
+def runs_of(mask: npt.NDArray[np.bool_], first: int = 0) -> list[range]:
+    """Where a mask is True: ranges of positions, the first of which is `first`."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return [range(first + int(low), first + int(high)) for low, high in edges.reshape(-1, 2)]
+
+
+class PartitionFrames:
+    """Frames of the positions that came and are to be worked on."""
+
+    def __init__(self, meta: Meta, partition: int, tiles: Sequence[Tile]) -> None:
+        self.meta = meta
+        self.partition = partition
+        self.span = meta.partition(partition)
+        self._tiles = sorted(tiles, key=lambda tile: tile.first_position)
+        self._starts = [tile.first_position for tile in self._tiles]
+        here = np.zeros(len(self.span), np.bool_)
+        for tile in self._tiles:
+            part = slice(tile.first_position - self.span.start, tile.first_position - self.span.start + tile.count)
+            if part.start < 0 or part.stop > len(here) or here[part].any():
+                raise ValueError(f"frames {tile.positions} are not the partition's {self.span}, or came twice")
+            here[part] = True
+        if meta.roi is not None:
+            here &= meta.roi[self.span.start : self.span.stop]
+        self.here = here
+        self.positions = runs_of(here, self.span.start)
+        self.count = int(np.count_nonzero(here))
+
+    @property
+    def is_whole(self) -> bool:
+        """No frame of the partition is missing, and none is left out."""
+        return self.count == len(self.span)
+
+    def stretches(self, depth: int) -> Iterator[range]:
+        """Tiles of fixed borders: `depth` positions from the partition's first one on, cut where frames are missing."""
+        for run in self.positions:
+            first = run.start
+            while first < run.stop:
+                border = self.span.start + ((first - self.span.start) // depth + 1) * depth
+                yield range(first, min(border, run.stop))
+                first = min(border, run.stop)
+
+    def views(self, positions: range) -> Iterator[tuple[int, Array]]:
+        """Consecutive positions as views of the frames that came, with the place of each in `positions`."""
+        index = bisect_right(self._starts, positions.start) - 1
+        at = positions.start
+        while at < positions.stop:
+            tile = self._tiles[index]
+            stop = min(positions.stop, tile.first_position + tile.count)
+            yield at - positions.start, tile.frames[at - tile.first_position : stop - tile.first_position]
+            at = stop
+            index += 1
+
+    def read(self, positions: range, out: Array, part: tuple[slice, ...] = ()) -> None:
+        """Copies the frames of consecutive positions, or a part of each, in the type of `out`."""
+        index = (slice(None), *part)
+        for at, view in self.views(positions):
+            convert(view[index], out[at : at + len(view)])
+
+
+def convert(source: Array, out: Array) -> None:
+    """Copies numbers in either byte order. Swapping bytes while converting the type is what numpy does slowly."""
+    if source.dtype.isnative or source.dtype.itemsize != 2 or out.dtype.itemsize < 2:
+        np.copyto(out, source, casting="unsafe")
+        return
+    swapped = source.view(source.dtype.newbyteorder("=")).byteswap()
+    np.copyto(out, swapped, casting="unsafe")
+
+
+class Corrector:
+    """Corrects frames as the server does: in float64, rounded once."""
+
+    def __init__(self, corrections: Corrections, sig_shape: tuple[int, int]) -> None:
+        self._dark = None if corrections.dark is None else corrections.dark.astype(np.float64)
+        self._gain = None if corrections.gain is None else corrections.gain.astype(np.float64)
+        self._repairs: list[tuple[tuple[int, int], Array, Array]] = []
+        if corrections.excluded is None:
+            return
+        for y, x in np.argwhere(corrections.excluded):
+            rows, columns = np.mgrid[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].reshape(2, -1)
+            inside = (rows < sig_shape[0]) & (columns < sig_shape[1])
+            rows, columns = rows[inside], columns[inside]
+            good = ~corrections.excluded[rows, columns]
+            if good.any():
+                self._repairs.append(((int(y), int(x)), rows[good], columns[good]))
+            elif not corrections.keeps_isolated:
+                raise ValueError(f"the excluded pixel ({y}, {x}) has no good neighbour")
+
+    def apply(self, frames: Array) -> None:
+        """In place, frames (frame, y, x)."""
+        if self._dark is not None or self._gain is not None:
+            exact = frames.astype(np.float64)
+            if self._dark is not None:
+                exact -= self._dark
+            if self._gain is not None:
+                exact *= self._gain
+            frames[...] = exact
+        for (y, x), rows, columns in self._repairs:
+            sums: Any = np.zeros(len(frames), np.float64)
+            for row, column in zip(rows, columns, strict=True):
+                sums += frames[:, row, column]
+            frames[:, y, x] = sums / len(rows)
