@@ -17,7 +17,6 @@ actor LivePublisher {
     private static let longestBacklog = 64
 
     private let reactor: Reactor
-    private nonisolated let access: SocketGuard
     private let ring: FrameRing
     private let queue: TileQueue
     private let wakeUp: WakeUp
@@ -63,7 +62,6 @@ actor LivePublisher {
         status: @escaping @Sendable () -> WireStatus
     ) throws(ZMQError) {
         self.reactor = reactor
-        self.access = access
         self.ring = ring
         self.queue = queue
         self.wakeUp = wakeUp
