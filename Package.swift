@@ -66,9 +66,9 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
 // What a room's tests use beside the room itself and what it uses.
 let testsAlsoUse: [String: [Target.Dependency]] = [
     "StemwireAcquisition": ["MerlinSimulator"],
-    "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireUDF"],
+    "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireTestSupport", "StemwireUDF"],
     "Stemwire": ["ZeroMQ"],
-    "StemwireServer": ["MerlinSimulator", "StemwireClient", "StemwireWorker"],
+    "StemwireServer": ["MerlinSimulator", "StemwireClient", "StemwireTestSupport", "StemwireWorker"],
     "StemwireViewer": ["MerlinSimulator", "StemwireAcquisition", "StemwireServer"],
 ]
 
@@ -97,6 +97,9 @@ let package = Package(
         .systemLibrary(name: "CLibzmq", providers: [.apt(["libzmq3-dev"])]),
         .target(name: "CStemwireKernels"),
         .target(name: "CStemwireSystem"),
+        .target(
+            name: "StemwireTestSupport", dependencies: ["StemwireSystem"], path: "Tests/StemwireTestSupport",
+            swiftSettings: settings),
         .executableTarget(
             name: "StemwireCommand",
             dependencies: [

@@ -2,6 +2,7 @@ import ArgumentParser
 import Logging
 import StemwireClient
 import StemwireRelay
+import StemwireSystem
 import StemwireWorker
 
 struct Relay: AsyncParsableCommand {
@@ -32,6 +33,8 @@ struct Relay: AsyncParsableCommand {
 
     func run() async throws {
         let logger = log.logger()
+        // Each viewer is a descriptor.
+        Machine.raiseDescriptorLimit(to: 65536)
         let upstream: ServerEndpoint
         do throws(ConnectError) {
             upstream = try ServerEndpoint(connect)

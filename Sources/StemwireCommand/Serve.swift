@@ -212,7 +212,7 @@ struct Serve: AsyncParsableCommand {
             throw CommandFailure.usage("--worker-timeout: \(workerTimeout) s; 0.3 to 3600 are possible")
         }
         configuration.workerSilenceLimit = .seconds(workerTimeout)
-        configuration.workerBeatInterval = .seconds(workerTimeout / 3)
+        configuration.workerBeatInterval = .seconds(min(60, workerTimeout / 3))
         guard updates > 0, updates <= 1000 else {
             throw CommandFailure.usage("--updates: \(updates) a second; above 0, at most 1000")
         }

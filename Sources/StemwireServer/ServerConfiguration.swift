@@ -88,10 +88,14 @@ extension ServerConfiguration {
         }
         guard quarantineDeaths > 0 else { throw .badSetting("quarantine deaths", "\(quarantineDeaths); at least 1") }
         guard spoolBytes >= 0 else { throw .badSetting("spool", "\(spoolBytes) bytes") }
-        guard workerBeatInterval > .zero, workerSilenceLimit > workerBeatInterval else {
+        guard (.milliseconds(20)...Duration.seconds(60)).contains(workerBeatInterval) else {
+            throw .badSetting("worker beat interval", "\(workerBeatInterval); 20 ms to a minute are possible")
+        }
+        guard workerSilenceLimit >= workerBeatInterval * 2 else {
             throw .badSetting(
                 "worker silence limit",
-                "\(workerSilenceLimit) is not longer than the \(workerBeatInterval) between two signs of life")
+                "\(workerSilenceLimit) is less than twice the \(workerBeatInterval) between two signs of life: one that is "
+                    + "late would count as a death")
         }
         if let navShape {
             do throws(NavShapeError) {

@@ -28,6 +28,7 @@ public final class Worker: Sendable {
     /// The UDFs that it offers.
     public let udfs: UDFRegistry
     private let endpoint: WorkEndpoint
+    private let aliveFile: AliveFile?
 
     private enum Phase {
         case new
@@ -45,6 +46,11 @@ public final class Worker: Sendable {
         self.configuration = configuration
         self.udfs = udfs
         endpoint = try WorkEndpoint(configuration.endpoint)
+        do throws(SystemError) {
+            aliveFile = if let path = configuration.aliveFile { try AliveFile(path) } else { nil }
+        } catch {
+            throw .badSetting("the alive file \(configuration.aliveFile ?? "") cannot be touched: \(error)")
+        }
     }
 
     /// Works until ``leave(within:)`` is called or the task is cancelled, which leaves at once. To be called once.
@@ -56,7 +62,8 @@ public final class Worker: Sendable {
         ProcessMemory.keepFreed(upTo: Self.freedBytesKept)
         let (reactor, context) = try makeReactor()
         let core = WorkerCore(
-            configuration, endpoint: endpoint, udfs: udfs, on: reactor, in: context, tell: onEvent)
+            configuration, endpoint: endpoint, aliveFile: aliveFile, udfs: udfs, on: reactor, in: context, tell: onEvent
+        )
         let pool: ComputePool
         do throws(SystemError) {
             pool = try ComputePool(threads: configuration.threads, registry: udfs) { core.report($0) }

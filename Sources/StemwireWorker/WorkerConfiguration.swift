@@ -19,6 +19,9 @@ public struct WorkerConfiguration: Sendable {
     /// Whether frames are compared with their checksums; nil: unless the server is on this machine, where no network
     /// changes them.
     public var verifiesChecksums: Bool?
+    /// A file that is touched with each sign of life from the server, and once a second while there is none; nil for none.
+    /// When it grows old, this process hangs, or the server has fallen silent and nobody has noticed.
+    public var aliveFile: String?
     /// What proves who the worker is, with the role worker; nil for a server that asks nobody.
     public var token: AccessToken?
 

@@ -185,6 +185,49 @@ extension ServerTests {
         }
 
         @Test(
+            "when the only worker is killed while it plans, works, merges or finishes, another one goes on, whenever it comes",
+            arguments: WorkerProcess.Phase.allCases)
+        func workerIsKilled(phase: WorkerProcess.Phase) async throws {
+            let expected = try await Self.expected()
+            try await Self.run { bench in
+                let client = try await bench.connect()
+                let victim = try WorkerProcess(port: bench.endpoints.workPort, hangsIn: phase)
+                try await Self.start(client)
+                try await client.startScan()
+                try await eventually("the worker in the midst of it") { victim.hangs ? () : nil }
+                victim.kill()
+                try await eventually("nobody there") {
+                    let status = try await client.status()
+                    return status.workers.isEmpty && status.dispatch.workersLost == 1 ? () : nil
+                }
+                try await Self.withWorkers(1, at: bench) {
+                    Self.expectSame(try await Self.finals(client), expected)
+                }
+                await client.close()
+            }
+        }
+
+        @Test(
+            "what a thread of a worker hangs in, merging or finishing, is given to another worker",
+            arguments: [WorkerProcess.Phase.merge, .results])
+        func workerHangs(phase: WorkerProcess.Phase) async throws {
+            let expected = try await Self.expected()
+            try await Self.run { bench in
+                let client = try await bench.connect()
+                // Its other thread works on.
+                let victim = try WorkerProcess(port: bench.endpoints.workPort, threads: 2, hangsIn: phase)
+                try await Self.start(client)
+                try await client.startScan()
+                try await eventually("the worker in the midst of it") { victim.hangs ? () : nil }
+                try await Self.withWorkers(1, at: bench) {
+                    Self.expectSame(try await Self.finals(client), expected)
+                }
+                victim.kill()
+                await client.close()
+            }
+        }
+
+        @Test(
             "a worker that declares what cannot be is not believed",
             arguments: [
                 ("larger than the", "nav", "float64", "positions", "any", [UInt32](repeating: 1 << 20, count: 3)),

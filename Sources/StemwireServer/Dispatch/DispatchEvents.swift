@@ -56,7 +56,7 @@ enum DispatchEvent: Sendable, Hashable {
     /// It cannot be merged.
     case mergeFailed(WorkItem, reason: String)
 
-    /// Time has passed. To be told every 100 ms or so.
+    /// Time has passed. To be told every `Configuration.tickInterval` or so.
     case tick
 }
 

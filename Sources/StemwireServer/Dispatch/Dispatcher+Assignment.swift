@@ -37,7 +37,8 @@ extension Dispatcher {
     private mutating func assignLate(of group: Int) -> Bool {
         for run in groups[group].runs {
             guard let item = runs[run].running.first, let lease = items[item].lease,
-                let readyAt = leases[lease].readyAt, let limit = runs[run].lateLimit, now - readyAt > limit
+                let readyAt = leases[lease].readyAt,
+                now - readyAt > runs[run].lateLimit ?? configuration.lateUnknown
             else { continue }
             guard items[item].attempts < configuration.attemptLimit, let worker = worker(for: item, in: group) else {
                 continue

@@ -153,8 +153,7 @@ extension Dispatcher {
     // MARK: Time
 
     mutating func tick() {
-        // After a pause of the server itself, what the workers sent meanwhile has to be read first.
-        if now - lastTick >= configuration.beatInterval { awakeSince = now }
+        if now - lastTick >= configuration.longestPause { awakeSince = now }
         lastTick = now
         while let slot = heard.first, now - max(workers[slot].lastHeard, awakeSince) >= configuration.deadAfter {
             die(slot, .silent)

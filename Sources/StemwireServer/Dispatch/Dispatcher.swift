@@ -33,14 +33,24 @@ struct Dispatcher: Sendable {
         var lateFactor = 3
         /// But never before this age.
         var lateMinimum = Duration.milliseconds(100)
-        /// And not before so many items of the run have been done.
+        /// Until so many items of the run have been done nobody knows what is usual.
         var lateSamples = 16
+        /// When an item is late as long as that is so: a worker whose UDF hangs must not hold up a small run for ever.
+        var lateUnknown = Duration.seconds(30)
         /// Entries of the list of redone partitions that a run keeps, and of its workers.
         var manifestLimit = 4096
         /// Workers that have left, and are remembered.
         var departedLimit = 4096
 
         init() {}
+
+        /// How often time is to be told, so that nobody is found dead, or gets a beat, much too late.
+        var tickInterval: Duration { min(.milliseconds(100), beatInterval / 4) }
+
+        /// When there was no tick for so long the server itself did not run, and what workers sent meanwhile is to be read
+        /// before one of them can be judged. A worker that sends its beats in time is not silent for longer than is
+        /// allowed even so.
+        var longestPause: Duration { (deadAfter - beatInterval) / 2 }
     }
 
     /// How many items are in which state; `opened` is the sum of all others.

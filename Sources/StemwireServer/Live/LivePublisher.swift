@@ -11,24 +11,12 @@ import ZeroMQ
 /// Lives on its reactor's thread, which the tile queue wakes. What a subscriber does not take is dropped for it by the
 /// socket; what all of them together hold of the ring is bounded by `TilePins`.
 actor LivePublisher {
-    /// Messages that wait for each subscriber.
-    static let highWaterMark = 16
     /// Updates sent in one go, so that a burst of many channels fits into the queues.
     static let updatesAtOnce = 8
     private static let eventsAtOnce = 256
-    /// How long a start or an end, and a small tile, wait for the tiles before them to leave the queues.
-    private static let longestHold = Duration.milliseconds(20)
-    private static let longestTileHold = Duration.milliseconds(1)
-    /// Larger tiles do not come in bursts, and do not wait; nor does any when so many events are behind it.
-    private static let smallTileBytes = 64 << 10
     private static let longestBacklog = 64
 
     private let reactor: Reactor
-    private let context: Context
-    private var socket: Socket
-    private nonisolated let access: SocketGuard
-    private var endpoint = ""
-    private var isStopped = false
     private let ring: FrameRing
     private let queue: TileQueue
     private let wakeUp: WakeUp
@@ -41,13 +29,12 @@ actor LivePublisher {
     private let status: @Sendable () -> WireStatus
 
     private let tileTopic: String
-    private var subscriptions = SubscriptionTable()
     private var wantsTiles = false
     private var sequences = TopicSequences()
     private var present: (record: AcquisitionRecord, format: WireFrameFormat)?
     private var tilesInAcquisition: (published: UInt64, dropped: UInt64) = (0, 0)
     /// What waits for room in the queues.
-    private var held: (event: AcquisitionEvent, until: ContinuousClock.Instant)?
+    private var pace: PacedQueue<AcquisitionEvent>?
     private var updates: UpdatePlan
     private var isUpdating = false
     private var whenUpdated: CheckedContinuation<Void, Never>?
@@ -75,8 +62,6 @@ actor LivePublisher {
         status: @escaping @Sendable () -> WireStatus
     ) throws(ZMQError) {
         self.reactor = reactor
-        self.context = context
-        self.access = access
         self.ring = ring
         self.queue = queue
         self.wakeUp = wakeUp
@@ -89,89 +74,37 @@ actor LivePublisher {
         sendsChecksums = configuration.sendsChecksums
         updateInterval = .seconds(1 / max(0.1, configuration.updatesPerSecond))
         updates = UpdatePlan(source: configuration.sourceName)
-        socket = try Socket(.xpub, in: context, options: Self.options)
-    }
-
-    private static var options: SocketOptions {
-        var options = SocketOptions.forPeers(queue: highWaterMark, largestMessage: WireLimits.subscriptionBytes)
-        // Subscribers of many channels say so all at once.
-        options.receiveHighWaterMark = nil
-        options.linger = .milliseconds(200)
-        options.backlog = 128
-        // All are needed to know whose connection wants what.
-        options.xpubVerbosity = .everything
-        options.tcpMaxRetransmit = .seconds(10)
-        return options
+        socket = try PublisherSocket(on: reactor, in: context, access: access)
     }
 
     /// Binds and begins to publish. Returns the endpoint with its port.
     func start(at endpoint: String) throws(ZMQError) -> String {
-        try watchSocket()
+        pace = PacedQueue(
+            on: reactor, longestBacklog: Self.longestBacklog,
+            hasRoom: { [socket, pins] in socket.hasRoom(behind: pins.tiles) }, send: { [self] in take($0) })
         reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
         reactor.schedule(every: updateInterval) { [self] in publishUpdates() }
         reactor.schedule(every: .seconds(1)) { [self] in publish(.status(status()), to: .event(source: source)) }
-        self.endpoint = try access.bind(socket, at: endpoint)
-        return self.endpoint
+        return try socket.open(at: endpoint) { [self] in noteSubscriptions() }
     }
 
     // MARK: Subscribers
 
-    private func watchSocket() throws(ZMQError) {
-        reactor.watchSubscriptions(of: socket) { [self] change, origin in
-            take(change, origin)
-            wantsTiles = subscriptions.wants(tileTopic)
-            counters.subscriptions.store(subscriptions.count, ordering: .relaxed)
-            counters.refusedSubscriptions.store(subscriptions.refused, ordering: .relaxed)
-            if subscriptions.isFlooded { dismissSubscribers() }
-        }
-        try reactor.monitor(socket) { [self] event in
-            access.observe(event)
-            if case .disconnected(_, let connection) = event { subscriptions.ended(connection) }
-        }
-    }
-
-    private func take(_ change: SubscriptionChange, _ origin: SubscriptionOrigin) {
-        if let connection = origin.connection {
-            let isAllowed = access.peer(userID: origin.userID, connection: connection) != nil
-            // What libzmq sends it until it is cut off is in its topics; the server makes nothing for it.
-            guard isAllowed else { return }
-        }
-        if subscriptions.take(change, from: origin.connection) == .flood, let connection = origin.connection {
-            access.cut(connection)
-        }
-    }
-
-    /// Opens the socket anew, as libzmq keeps all that anybody has subscribed to, and has no other way to be rid of it.
-    /// Honest subscribers come back by themselves, and see by the numbers what they have missed.
-    private func dismissSubscribers() {
-        socket.close()
-        subscriptions.dismissAll()
-        wantsTiles = false
-        reopen()
-    }
-
-    private func reopen() {
-        do throws(ZMQError) {
-            socket = try Socket(.xpub, in: context, options: Self.options)
-            try watchSocket()
-            _ = try access.bind(socket, at: endpoint)
-        } catch {
-            // libzmq's own thread has still to give the port back.
-            socket.close()
-            reactor.schedule(after: .milliseconds(10)) { [self] in if !isStopped { reopen() } }
-        }
+    private func noteSubscriptions() {
+        wantsTiles = socket.subscriptions.wants(tileTopic)
+        counters.subscriptions.store(socket.subscriptions.count, ordering: .relaxed)
+        counters.refusedSubscriptions.store(socket.subscriptions.refused, ordering: .relaxed)
     }
 
     /// Publishes what is left in the queue, and closes.
     func stop() async {
-        if let held { take(held.event) }
-        held = nil
+        pace?.sendAll()
         while let event = queue.pop() { take(event) }
         // What is being sent now may be older than the final state.
         await updatesSent()
         publishUpdates()
         await updatesSent()
-        isStopped = true
+        pace = nil
         socket.close()
     }
 
@@ -190,46 +123,17 @@ actor LivePublisher {
     private func drain() {
         wakeUp.drain()
         for _ in 0..<Self.eventsAtOnce {
-            guard let event = nextEvent() else { return }
-            take(event)
+            guard let event = queue.pop() else {
+                if pace?.isEmpty == true { publishUpdatesIfUrgent() }
+                return
+            }
+            if case .tile(let tile) = event {
+                pace?.add(event, .bytes(tile.bytes.count))
+            } else {
+                pace?.add(event, .landmark)
+            }
         }
         wakeUp.signal()
-    }
-
-    private func nextEvent() -> AcquisitionEvent? {
-        if let held {
-            guard hasRoom || ContinuousClock.now >= held.until else { return nil }
-            self.held = nil
-            return held.event
-        }
-        guard let event = queue.pop() else {
-            publishUpdatesIfUrgent()
-            return nil
-        }
-        if hasRoom { return event }
-        var hold = Self.longestHold
-        if case .tile(let tile) = event {
-            guard tile.bytes.count < Self.smallTileBytes, queue.count < Self.longestBacklog else { return event }
-            hold = Self.longestTileHold
-        }
-        held = (event, .now + hold)
-        awaitRoom()
-        return nil
-    }
-
-    /// Whether a message finds room in the queues of those who read. Bursts of small tiles would fill them before
-    /// libzmq's own thread has looked, and what comes next, an end perhaps, would be dropped for all.
-    private var hasRoom: Bool {
-        // Looking makes libzmq take note of what has left; by itself it does so every few milliseconds.
-        _ = try? socket.events
-        return pins.tiles < Self.highWaterMark / 2
-    }
-
-    private func awaitRoom() {
-        reactor.schedule(after: .milliseconds(1)) { [self] in
-            drain()
-            if held != nil { awaitRoom() }
-        }
     }
 
     private func take(_ event: AcquisitionEvent) {
@@ -287,7 +191,7 @@ actor LivePublisher {
     private func publishUpdates() {
         guard !isUpdating else { return }
         isUpdating = true
-        updates.collect(from: table.acquisitions) { [subscriptions] in subscriptions.wants($0) }
+        updates.collect(from: table.acquisitions) { [socket] in socket.subscriptions.wants($0) }
         sendNextUpdates()
     }
 
@@ -326,7 +230,6 @@ actor LivePublisher {
         message.append(copying: topic)
         message.append(copying: bytes)
         payload(&message)
-        // An XPUB drops for those who are full; nothing else can fail but the context's shutdown.
-        _ = try? socket.trySend(&message)
+        socket.send(&message)
     }
 }

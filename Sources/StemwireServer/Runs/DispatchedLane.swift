@@ -25,6 +25,9 @@ final class DispatchedPlan: Sendable {
         format = WireFrameFormat(description.format)
     }
 
+    /// What the dispatcher calls it.
+    var id: RunID { RunID(generation: description.generation, number: number) }
+
     func item(_ partition: Int) -> WorkItem {
         WorkItem(generation: description.generation, run: number, partition: partition)
     }

@@ -110,6 +110,13 @@ final class AcquisitionWork {
         return partitions[partition]?.received.ranges.map { first + $0.lowerBound..<first + $0.upperBound } ?? []
     }
 
+    /// The frames of a partition that have come and are still there; each tile held for the caller.
+    ///
+    /// The ring may have more of them: those come by the queue, and must not be worked on twice.
+    func receivedTiles(_ partition: Int, in frames: FrameStore) -> [Tile] {
+        received(partition).flatMap { frames.tiles($0, generation: generation) }
+    }
+
     func close(_ partition: Int) {
         partitions[partition]?.isClosed = true
         flowing.removeAll { $0 == partition }

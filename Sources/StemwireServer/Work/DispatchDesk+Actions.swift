@@ -11,7 +11,7 @@ extension DispatchDesk {
         new.dispatch = WireDispatchStatus(core.counts)
         new.dispatch.oldestWaitingMs = core.oldestUnassignedAge(at: .now)?.wholeMilliseconds ?? 0
         new.dispatch.partitionsRedone =
-            partitionsRedone + UInt64(plans.keys.reduce(0) { $0 + (core.status(of: $1)?.redone ?? 0) })
+            partitionsRedone + UInt64(plans.values.reduce(0) { $0 + (core.status(of: $1.plan.plan.id)?.redone ?? 0) })
         new.dispatch.resultsIgnored = resultsIgnored
         new.dispatch.workersLost = workersLost
         let store = frames.status
@@ -97,10 +97,9 @@ extension DispatchDesk {
     }
 
     func assign(_ item: WorkItem, to worker: WorkerID, _ attempt: UInt32) {
-        guard let (plan, work) = plans[item.runID] else { return }
+        guard let (plan, work) = plans[item.run] else { return }
         justAssigned.insert(item)
-        let tiles = frames.tiles(
-            work.description.positions(ofPartition: item.partition), generation: item.generation)
+        let tiles = work.receivedTiles(item.partition, in: frames)
         noteAbsent(tiles, of: item.partition, plan, work)
         if let lane = lanes[worker] {
             for tile in tiles { lane.process(tile, plan.plan) }
@@ -137,7 +136,7 @@ extension DispatchDesk {
     }
 
     func extend(_ item: WorkItem, to worker: WorkerID, _ attempt: UInt32) {
-        guard let tile = arriving, !justAssigned.contains(item), let (plan, _) = plans[item.runID] else { return }
+        guard let tile = arriving, !justAssigned.contains(item), let (plan, _) = plans[item.run] else { return }
         tile.retain()
         if let lane = lanes[worker] {
             lane.process(tile, plan.plan)
@@ -150,7 +149,7 @@ extension DispatchDesk {
     }
 
     func finish(_ item: WorkItem, to worker: WorkerID, _ attempt: UInt32) {
-        if let lane = lanes[worker], let (plan, _) = plans[item.runID] {
+        if let lane = lanes[worker], let (plan, _) = plans[item.run] {
             let onDesk = onDesk
             lane.finish(partition: item.partition, plan.plan) { fate in
                 onDesk { $0.finished(item, attempt, worker, fate) }
@@ -173,14 +172,15 @@ extension DispatchDesk {
     }
 
     func merge(_ item: WorkItem, from worker: WorkerID) {
-        guard let (plan, _) = plans[item.runID] else { return tell(.mergeFailed(item, reason: "its run is over")) }
+        guard let (plan, _) = plans[item.run] else { return tell(.mergeFailed(item, reason: "its run is over")) }
         guard lanes[worker] == nil else {
             plan.plan.run.note(contributor: "this server")
             return tell(.merged(item))
         }
         guard let result = pendingResult else { return tell(.mergeFailed(item, reason: "its result is gone")) }
         let name = workers[worker]?.name ?? "a worker that has left"
-        merger.submit { [onDesk, merger, plan = plan.plan] in
+        let merger = plan.plan.run.isForeign ? foreignMerger : merger
+        merger.submit { [onDesk, plan = plan.plan] in
             let failure = plan.run.merge(result.message, result.payload, plan: plan.plan, from: name)
             onDesk { $0.tell(failure.map { .mergeFailed(item, reason: $0.description) } ?? .merged(item)) }
             plan.run.showForeign(on: merger)
@@ -188,7 +188,7 @@ extension DispatchDesk {
     }
 
     func release(_ item: WorkItem) {
-        guard let (_, work) = plans[item.runID] else { return }
+        guard let (_, work) = plans[item.run] else { return }
         for worker in workers.values { worker.forget(item) }
         if work.released(item.partition) { frames.finished(generation: item.generation, partition: item.partition) }
         // Not within the handling of an event: ending tells the dispatcher of it.
@@ -196,7 +196,7 @@ extension DispatchDesk {
     }
 
     func quarantine(_ item: WorkItem, _ reason: QuarantineReason) {
-        guard let (plan, work) = plans[item.runID] else { return }
+        guard let (plan, work) = plans[item.run] else { return }
         let error = UDFError(.processing, partition: item.partition, reason.description)
         plan.failed[item.partition] = error
         if case .failedLocally = reason { return }

@@ -33,7 +33,7 @@ extension DispatchDesk {
             }
         }
         foreignTasks.advance(
-            workers, plan: { number in plans.first { $0.key.number == number }?.value.plan.plan }, flush: flush)
+            workers, at: .now, plan: { number in plans[number]?.plan.plan }, flush: flush)
     }
 
     /// Has a worker do something with merged buffers.
@@ -77,7 +77,7 @@ extension DispatchDesk {
         guard work.lastResults == .open else { return false }
         work.lastResults = .asked
         // Behind all merges.
-        merger.submit { [onDesk, generation = work.generation] in
+        foreignMerger.submit { [onDesk, generation = work.generation] in
             for run in foreign { run.showForeign(isLast: true) }
             onDesk { desk in
                 guard let work = desk.acquisitions[generation] else { return }

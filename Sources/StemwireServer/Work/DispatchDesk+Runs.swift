@@ -40,9 +40,8 @@ extension DispatchDesk {
 
     func begin(_ plan: AcquisitionWork.PlanWork, _ work: AcquisitionWork) {
         work.plans.append(plan)
-        let id = RunID(generation: work.generation, number: plan.plan.number)
-        plans[id] = (plan, work)
-        tell(.runBegan(id, needs: plan.plan.needs))
+        plans[plan.plan.number] = (plan, work)
+        tell(.runBegan(plan.plan.id, needs: plan.plan.needs))
     }
 
     /// Where a run has other parameters now, begins further partitions with these.
@@ -134,8 +133,7 @@ extension DispatchDesk {
 
     /// Tells the run what was done more than once, for its manifest.
     func noteRedone(_ plan: AcquisitionWork.PlanWork) {
-        let id = RunID(generation: plan.plan.description.generation, number: plan.plan.number)
-        guard let status = core.status(of: id), status.redone > 0 else { return }
+        guard let status = core.status(of: plan.plan.id), status.redone > 0 else { return }
         partitionsRedone += UInt64(status.redone)
         plan.plan.run.note(
             redone: RunManifest.Redone(
@@ -147,7 +145,7 @@ extension DispatchDesk {
         noteRedone(plan)
         plan.isOver = true
         plan.replay = 0..<0
-        tell(.runEnded(RunID(generation: plan.plan.description.generation, number: plan.plan.number)))
+        tell(.runEnded(plan.plan.id))
     }
 
     func endIfDone(_ work: AcquisitionWork) {
@@ -157,7 +155,7 @@ extension DispatchDesk {
         for plan in work.plans {
             if !plan.isOver { end(plan) }
             let number = plan.plan.number
-            plans[RunID(generation: work.generation, number: number)] = nil
+            plans[number] = nil
             for lane in lanes.values { lane.forget(plan: number) }
             for worker in workers.values {
                 worker.forget(number)

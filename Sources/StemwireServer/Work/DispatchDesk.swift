@@ -11,7 +11,6 @@ final class DispatchDesk {
     /// Partitions that stay open for late frames, at most.
     static let openPartitions = 8
     static let eventsAtOnce = 256
-    static let tickInterval = Duration.milliseconds(100)
     /// When what a worker's queue did not take is tried again.
     static let retryInterval = Duration.milliseconds(2)
     /// Partitions that are taken up again in one turn.
@@ -46,13 +45,16 @@ final class DispatchDesk {
     var isTelling = false
     var lanes: [WorkerID: DispatchedLane] = [:]
     let merger: Reactor
+    /// Merges what only workers can merge, and may have to wait for one.
+    let foreignMerger: Reactor
     let planning: PlanningDesk
-    let foreignTasks = ForeignTaskDesk()
+    let foreignTasks: ForeignTaskDesk
     var workers: [WorkerID: RemoteWorker] = [:]
     var acquisitions: [UInt64: AcquisitionWork] = [:]
     var present: AcquisitionWork?
     var lastPlan: UInt32 = 0
-    var plans: [RunID: (plan: AcquisitionWork.PlanWork, work: AcquisitionWork)] = [:]
+    /// By their numbers.
+    var plans: [UInt32: (plan: AcquisitionWork.PlanWork, work: AcquisitionWork)] = [:]
     /// What is being handed on, for `extend`.
     var arriving: Tile?
     /// Items that were assigned since `arriving` came: they were sent all there is.
@@ -88,7 +90,9 @@ final class DispatchDesk {
         configuration.attemptLimit = UInt32(clamping: max(Int(configuration.attemptLimit), 4 * settings.deathLimit))
         core = Dispatcher(configuration, at: .now)
         merger = try Reactor("merge")
+        foreignMerger = try Reactor("merge-foreign")
         let patience = settings.silenceLimit * 2
+        foreignTasks = ForeignTaskDesk(patience: patience)
         planning = PlanningDesk { number in
             ForeignPlanWork(
                 plan: number, patience: patience,
@@ -109,7 +113,7 @@ final class DispatchDesk {
             tell(.joined(id, WorkerOffer(udfs: udfs, items: 3, bytes: .max, threads: 1, isLocal: true)))
         }
         reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
-        reactor.schedule(every: Self.tickInterval) { [self] in tick() }
+        reactor.schedule(every: core.configuration.tickInterval) { [self] in tick() }
     }
 
     /// Works off what is in the queue, as far as the server's own threads can.
@@ -119,7 +123,7 @@ final class DispatchDesk {
         while let event = queue.pop() { take(event) }
         foreignTasks.isEnding = true
         advanceForeign()
-        return lanes.values.map(\.reactor) + [merger]
+        return lanes.values.map(\.reactor) + [merger, foreignMerger]
     }
 
     // MARK: What is received
@@ -160,6 +164,8 @@ final class DispatchDesk {
     /// Hands on a tile, whose hold this takes over.
     func take(_ tile: Tile) {
         guard let work = present, work.generation == tile.generation else { return tile.release() }
+        // The live socket, which notes it too, may be behind; a final manifest must not be.
+        work.record.noteReceived(tile.positions)
         adoptRuns(of: work)
         let isFirst = work.partitions[tile.partition] == nil
         guard work.receive(tile) else { return refuseLate(tile, of: work) }
@@ -314,7 +320,7 @@ final class DispatchDesk {
 
     func item(_ wire: WireWorkItem) -> (WorkItem, UInt32) {
         // That of a plan that is over belongs to no run that the dispatcher knows, and is acknowledged as such.
-        let generation = plans.keys.first { $0.number == wire.plan }?.generation ?? 0
+        let generation = plans[wire.plan]?.work.generation ?? 0
         return (WorkItem(generation: generation, run: wire.plan, partition: Int(wire.partition)), wire.attempt)
     }
 

@@ -1,4 +1,3 @@
-import StemwireKernels
 import StemwireProtocol
 import StemwireSystem
 import StemwireUDF
@@ -15,7 +14,7 @@ final class ForeignTask: Sendable {
     let kind: String
     let headers: [WireArrayHeader]
     let arrays: [ResultArray]
-    private let answer = Locked<Answer?>(nil)
+    private let outcome = Locked<(answer: Answer?, deadline: ContinuousClock.Instant)>((nil, .now))
     private let isAnswered = CountingSemaphore()
 
     init(plan: UInt32, udf: String, kind: String, _ arrays: [(header: WireArrayHeader, array: ResultArray)]) {
@@ -28,17 +27,27 @@ final class ForeignTask: Sendable {
 
     /// The first answer counts.
     func finish(_ new: Answer) {
-        let isFirst = answer.withLock { answer in
-            defer { answer = answer ?? new }
-            return answer == nil
+        let isFirst = outcome.withLock { outcome in
+            defer { outcome.answer = outcome.answer ?? new }
+            return outcome.answer == nil
         }
         if isFirst { isAnswered.post() }
     }
 
-    /// Blocks; nil when there is no answer in time.
-    func wait(_ patience: Duration) -> Answer? {
-        _ = isAnswered.wait(timeout: patience)
-        return answer.value
+    /// The desk has it in hand, or will have it done as soon as there is a worker.
+    func isWaited(for patience: Duration) {
+        outcome.withLock { $0.deadline = max($0.deadline, .now + patience) }
+    }
+
+    /// Blocks; nil when nobody has it in hand any more.
+    func wait() -> Answer? {
+        while true {
+            let (answer, deadline) = outcome.value
+            if let answer { return answer }
+            let left = deadline - .now
+            guard left > .zero else { return nil }
+            _ = isAnswered.wait(timeout: left)
+        }
     }
 
     func fault(_ reason: String) -> UDFError { UDFError(kind == "merge" ? .merging : .results, udf: udf, reason) }
@@ -48,6 +57,7 @@ final class ForeignTask: Sendable {
 struct ForeignPlanWork: ForeignWork {
     /// The number of the plan.
     let plan: UInt32
+    /// How long the desk may say nothing.
     let patience: Duration
     /// Hands a task to the desk, and takes it back.
     let begin: @Sendable (ForeignTask) -> Void
@@ -55,12 +65,12 @@ struct ForeignPlanWork: ForeignWork {
 
     func merge(_ udf: String, left: [ResultArray], right: [ResultArray]) throws(UDFError) -> [ResultArray] {
         let arrays = (left + right).map { (WireArrayHeader($0, purpose: .buffer, udf: udf), $0) }
-        let task = ForeignTask(plan: plan, udf: udf, kind: "merge", arrays)
-        let (message, parts) = try perform(task)
-        guard message.arrays.count == parts.count else { throw task.fault("\(parts.count) arrays came") }
-        var merged: [ResultArray] = []
-        for (header, part) in zip(message.arrays, parts) { merged.append(try array(header, part, task)) }
-        return merged
+        return try perform(ForeignTask(plan: plan, udf: udf, kind: "merge", arrays)) {
+            arrays throws(ReceivedArrayError) in
+            var merged: [ResultArray] = []
+            while arrays.next != nil { merged.append(try arrays.takeArray()) }
+            return merged
+        }
     }
 
     func computeResults(
@@ -71,61 +81,52 @@ struct ForeignPlanWork: ForeignWork {
         let arrays =
             [(WireArrayHeader(positions, purpose: .roi, udf: udf), positions)]
             + merged.map { (WireArrayHeader($0, purpose: .buffer, udf: udf), $0) }
-        let task = ForeignTask(plan: plan, udf: udf, kind: "results", arrays)
-        let (message, parts) = try perform(task)
-        guard message.arrays.count == parts.count else { throw task.fault("\(parts.count) arrays came") }
-        var results: [RunPlan.ComputedResult] = []
-        for (header, part) in zip(message.arrays, parts) {
-            guard header.purpose == "roi" else {
-                results.append(.init(name: header.name, array: try array(header, part, task), valid: nil))
-                continue
+        return try perform(ForeignTask(plan: plan, udf: udf, kind: "results", arrays)) {
+            arrays throws(ReceivedArrayError) in
+            var results: [RunPlan.ComputedResult] = []
+            while let header = arrays.next {
+                guard header.purpose == ArrayPurpose.roi.rawValue else {
+                    results.append(.init(name: header.name, array: try arrays.takeArray(), valid: nil))
+                    continue
+                }
+                // Which positions of the result before it are worth showing.
+                guard let last = results.popLast(), last.name == header.name, last.valid == nil else {
+                    throw ReceivedArrayError("a valid mask of \(header.name) that fits no result")
+                }
+                let valid = try arrays.takePositions(size: processed.size)
+                results.append(.init(name: last.name, array: last.array, valid: valid))
             }
-            // Which positions of the result before it are worth showing.
-            guard let last = results.popLast(), last.name == header.name, last.valid == nil,
-                let valid = part.withUnsafeBytes({ PositionSet(bitmap: $0, size: processed.size) })
-            else { throw task.fault("a valid mask of \(header.name) that fits no result") }
-            results.append(.init(name: last.name, array: last.array, valid: valid))
+            return results
         }
-        return results
     }
 
-    private func perform(_ task: ForeignTask) throws(UDFError) -> (WireMergeTaskDone, [ReceivedPart]) {
+    private func perform<Value>(
+        _ task: ForeignTask, _ read: (inout ReceivedArrays) throws(ReceivedArrayError) -> Value
+    ) throws(UDFError) -> Value {
+        task.isWaited(for: patience)
         begin(task)
-        guard let answer = task.wait(patience) else {
+        guard let answer = task.wait() else {
             cancel(task)
-            let what = task.kind == "merge" ? "merged its results" : "computed its results"
-            throw task.fault("no worker that has it \(what) within \(patience)")
+            throw task.fault("the server did not have it done")
         }
         let (message, parts) = try answer.get()
-        return (message, parts)
-    }
-
-    private func array(
-        _ header: WireArrayHeader, _ part: ReceivedPart, _ task: ForeignTask
-    ) throws(UDFError) -> ResultArray {
-        guard header.shape.count <= 8, let dtype = DType(rawValue: header.dtype) else {
-            throw task.fault("\(header.name) came with \(header.shape.count) axes, of dtype \"\(header.dtype)\"")
-        }
-        if header.checksum != 0, part.withUnsafeBytes({ Checksum.xxh3($0) }) != header.checksum {
-            throw task.fault("\(header.name) changed on the way: the checksum does not fit")
-        }
-        let made = part.withUnsafeBytes { bytes in
-            Result { () throws(ResultArrayError) in
-                try ResultArray(dtype: dtype, shape: header.shape.map { Int($0) }, bytes: bytes)
-            }
-        }
-        switch made {
-        case .success(let array): return array
-        case .failure(let error): throw task.fault("\(header.name): \(error)")
+        do throws(ReceivedArrayError) {
+            var arrays = try ReceivedArrays(message.arrays, parts: parts)
+            return try read(&arrays)
+        } catch {
+            throw task.fault(error.description)
         }
     }
 }
 
-/// Gives tasks to workers, and to others when these are lost or fail. Reactor's thread only.
+/// Gives tasks to workers, and to others when these are lost or fail; where there is no worker, they wait for one. Reactor's
+/// thread only.
 final class ForeignTaskDesk {
     private struct Waiting {
         let task: ForeignTask
         var worker: WorkerID?
+        /// How long the worker may take.
+        var until: ContinuousClock.Instant = .now
         /// Who could not do it, and why.
         var refusals: [WorkerID: String] = [:]
     }
@@ -133,10 +134,14 @@ final class ForeignTaskDesk {
     /// Workers that may fail at a task.
     private static let attempts = 2
 
+    private let patience: Duration
     private var waiting: [UInt64: Waiting] = [:]
     private var lastTask: UInt64 = 0
     /// Whether nobody is waited for any more.
     var isEnding = false
+
+    /// - Parameter patience: how long a worker may take for a task.
+    init(patience: Duration) { self.patience = patience }
 
     func begin(_ task: ForeignTask) {
         lastTask += 1
@@ -163,12 +168,18 @@ final class ForeignTaskDesk {
     ///
     /// - Parameter plan: finds a plan by its number.
     func advance(
-        _ workers: [WorkerID: RemoteWorker], plan: (UInt32) -> DispatchedPlan?, flush: (RemoteWorker) -> Void
+        _ workers: [WorkerID: RemoteWorker], at now: ContinuousClock.Instant, plan: (UInt32) -> DispatchedPlan?,
+        flush: (RemoteWorker) -> Void
     ) {
         for number in waiting.keys.sorted() {
-            guard var present = waiting[number], present.worker.map({ workers[$0] == nil }) ?? true else { continue }
+            guard var present = waiting[number] else { continue }
+            present.task.isWaited(for: patience)
+            if let worker = present.worker.flatMap({ workers[$0] }) {
+                guard now >= present.until else { continue }
+                present.refusals[worker.id] = "worker \(worker.name) did not do it within \(patience)"
+            }
             present.worker = nil
-            guard let plan = plan(present.task.plan) else {
+            guard let plan = plan(present.task.plan), !plan.run.isStopped else {
                 give(up: number, present.task.fault("its run is over"))
                 continue
             }
@@ -187,7 +198,7 @@ final class ForeignTaskDesk {
                 wire.arrays = present.task.headers
                 next.tell(plan)
                 next.queue(.mergeTask(wire), payload: present.task.arrays)
-                present.worker = next.id
+                (present.worker, present.until) = (next.id, now + patience)
                 waiting[number] = present
                 flush(next)
             } else if !present.refusals.isEmpty || isEnding {

@@ -22,6 +22,8 @@ final class RemoteWorker {
     let offers: Set<UDFKey>
     /// Whether it takes more work, or is about to leave.
     var takesWork: Bool
+    /// Whether no network lies between, which could change bytes.
+    let isOnThisMachine: Bool
     /// Plans that it was told.
     private(set) var plans: Set<UInt32> = []
     private let socket: WorkSocket
@@ -30,7 +32,8 @@ final class RemoteWorker {
     private var outbox: [Outgoing] = []
     private var first = 0
 
-    init(_ hello: WireWorkHello, id: WorkerID, routingID: ReceivedPart, socket: WorkSocket) {
+    /// - Parameter address: that the connection came from; nil for one by a path.
+    init(_ hello: WireWorkHello, id: WorkerID, routingID: ReceivedPart, address: String?, socket: WorkSocket) {
         self.id = id
         self.routingID = routingID
         self.socket = socket
@@ -38,6 +41,7 @@ final class RemoteWorker {
         host = String(hello.worker.host.prefix(64))
         name = hello.client.isEmpty ? "\(host)/\(hello.worker.process)" : String(hello.client.prefix(64))
         threads = Int(min(hello.worker.threads, 4096))
+        isOnThisMachine = address.map { $0.isEmpty || $0.hasPrefix("127.") || $0 == "::1" } ?? true
         takesWork = hello.credit.items > 0
         // A UDF without a name is what only this server's threads have.
         offers = Set(
@@ -110,7 +114,7 @@ final class RemoteWorker {
             tile.retain()
             let header = WireTile(tile, of: plan.description, format: plan.format)
             let outcome = socket.send(
-                tile, to: routingID,
+                tile, to: routingID, isChecked: !isOnThisMachine,
                 kind: { header in
                     var work = WireWorkTile()
                     (work.item, work.tile) = (item, header)

@@ -110,7 +110,9 @@ actor WorkService {
             socket.countMalformed()
             return socket.refuse(routingID, .malformed, "not a WorkMessage of stemwire.proto")
         }
-        if case .hello(let hello) = kind { return welcome(hello, of: sender, from: routingID, key) }
+        if case .hello(let hello) = kind {
+            return welcome(hello, of: sender, from: routingID, key, at: parts[1].peerAddress)
+        }
         guard peers[key] != nil else {
             socket.countMalformed()
             return socket.refuse(routingID, .wrongState, "say hello first; this server does not know you (any more)")
@@ -137,7 +139,9 @@ actor WorkService {
         }
     }
 
-    private func welcome(_ hello: WireWorkHello, of sender: KnownPeer, from routingID: ReceivedPart, _ key: [UInt8]) {
+    private func welcome(
+        _ hello: WireWorkHello, of sender: KnownPeer, from routingID: ReceivedPart, _ key: [UInt8], at address: String?
+    ) {
         guard let version = ProtocolVersion.agreed(minimum: hello.versionMin, maximum: hello.versionMax) else {
             return socket.refuse(
                 routingID, .unsupportedVersion,
@@ -156,7 +160,7 @@ actor WorkService {
                 return socket.refuse(routingID, .invalidArgument, "a worker needs a client_id of 16 bytes")
             }
             let id = WorkerID(uuid: .init(high: uuid.high, low: uuid.low), epoch: hello.epoch)
-            worker = RemoteWorker(hello, id: id, routingID: routingID, socket: socket)
+            worker = RemoteWorker(hello, id: id, routingID: routingID, address: address, socket: socket)
         }
         peers[key] = Peer(routingID: routingID, lastHeard: .now, worker: worker)
         counters.peers.store(peers.count, ordering: .relaxed)

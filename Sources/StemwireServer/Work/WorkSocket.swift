@@ -94,14 +94,15 @@ final class WorkSocket {
     }
 
     /// Sends frames without a copy. Takes over the caller's hold on the tile, and what it counted in `pins`.
+    ///
+    /// - Parameter isChecked: whether the frames get a checksum, which costs a look at every byte.
     func send(
-        _ tile: Tile, to routingID: ReceivedPart, kind: (WireTile) -> WireWorkMessage.OneOf_Kind, header: WireTile
-    )
-        -> Outcome
-    {
+        _ tile: Tile, to routingID: ReceivedPart, isChecked: Bool = true,
+        kind: (WireTile) -> WireWorkMessage.OneOf_Kind, header: WireTile
+    ) -> Outcome {
         let pinned = PinnedTile(tile, in: ring, countedIn: pins)
         var header = header
-        if sendsChecksums { header.checksum = Checksum.xxh3(tile.bytes) }
+        if sendsChecksums, isChecked { header.checksum = Checksum.xxh3(tile.bytes) }
         let outcome = send(kind(header), to: routingID) { $0.append(Message(pinned.tile.bytes, owner: pinned)) }
         if outcome == .sent { counters.tilesSent.wrappingAdd(1, ordering: .relaxed) }
         return outcome

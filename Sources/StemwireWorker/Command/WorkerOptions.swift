@@ -27,6 +27,11 @@ public struct WorkerOptions: ParsableArguments {
         help: ArgumentHelp(
             "After SIGTERM or SIGINT: finish what is here within so many seconds; others do the rest.", valueName: "S"))
     public var leaveTimeout = 10.0
+    @Option(
+        help: ArgumentHelp(
+            "File to touch with each sign of life from the server, and each second without one, for a probe.",
+            valueName: "PATH"))
+    public var aliveFile: String?
     @OptionGroup public var log: LogOptions
     @Flag(help: "Print one JSON object a line on standard output.") public var json = false
 
@@ -56,6 +61,7 @@ public struct WorkerOptions: ParsableArguments {
             }
             configuration.connectTimeout = .seconds(connectTimeout)
         }
+        configuration.aliveFile = aliveFile
         guard leaveTimeout >= 0, leaveTimeout <= 86_400 else {
             throw .badSetting("--leave-timeout: \(leaveTimeout) s; 0 to a day are possible")
         }

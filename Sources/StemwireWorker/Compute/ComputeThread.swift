@@ -2,6 +2,7 @@ import StemwireClient
 import StemwireKernels
 import StemwireProtocol
 import StemwireUDF
+import StemwireWire
 
 /// One compute thread: its lanes, and the partitions it has begun.
 struct ComputeThread {

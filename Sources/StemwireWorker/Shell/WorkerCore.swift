@@ -13,6 +13,8 @@ actor WorkerCore {
     private let reactor: Reactor
     private let context: Context
     private let endpoint: WorkEndpoint
+    private let aliveFile: AliveFile?
+    private var lastTouch = ContinuousClock.now
     private let token: AccessToken?
     private let tell: @Sendable (WorkerEvent) -> Void
     private var session: WorkerSession<WorkOutput>
@@ -30,14 +32,17 @@ actor WorkerCore {
     /// How long what was sent last may still be on its way when the worker goes.
     private static let linger = TimeLimit.milliseconds(500)
     private static let receiveQueue = 4096
+    /// A probe looks at whole seconds.
+    private static let touchInterval = Duration.milliseconds(500)
 
     init(
-        _ configuration: WorkerConfiguration, endpoint: WorkEndpoint, udfs: UDFRegistry, on reactor: Reactor,
-        in context: Context, tell: @escaping @Sendable (WorkerEvent) -> Void
+        _ configuration: WorkerConfiguration, endpoint: WorkEndpoint, aliveFile: AliveFile?, udfs: UDFRegistry,
+        on reactor: Reactor, in context: Context, tell: @escaping @Sendable (WorkerEvent) -> Void
     ) {
         self.reactor = reactor
         self.context = context
         self.endpoint = endpoint
+        self.aliveFile = aliveFile
         token = configuration.token
         self.tell = tell
         factory = TileFactory(verifiesChecksums: configuration.verifiesChecksums ?? !endpoint.isLocal)
@@ -68,6 +73,10 @@ actor WorkerCore {
             link?.catchUp()
             session.tick(now: .now)
             perform()
+        }
+        if aliveFile != nil {
+            // A worker without a server is as good as any.
+            reactor.schedule(every: .seconds(1)) { [self] in if !session.isReady { touch() } }
         }
         session.start(now: .now)
         perform()
@@ -148,8 +157,15 @@ actor WorkerCore {
             return
         }
         let payloads = parts[1...]
+        touch()
         session.received(message, payloads: payloads.map(\.count), now: .now)
         perform(payloads)
+    }
+
+    private func touch() {
+        guard let aliveFile, .now - lastTouch >= Self.touchInterval else { return }
+        lastTouch = .now
+        aliveFile.touch()
     }
 
     // MARK: What the session wants

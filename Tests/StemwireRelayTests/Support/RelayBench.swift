@@ -4,6 +4,7 @@ import MerlinSimulator
 import StemwireClient
 import StemwireServer
 import StemwireSystem
+@_exported import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -99,7 +100,7 @@ struct RelayBench: Sendable {
     }
 
     static func connect(_ port: Int) async throws -> StemwireConnection {
-        let client = try await StemwireConnection.connect(to: "127.0.0.1:\(port)", timeout: .seconds(60))
+        let client = try await StemwireConnection.connect(to: "127.0.0.1:\(port)", timeout: .seconds(10))
         try await eventually("a connection to the detector") {
             try await client.status().detector.dataConnected ? () : nil
         }
@@ -185,47 +186,4 @@ struct FinalResults: Sendable, Equatable {
             throw TooLate(what: "the subscription ended before the acquisition", limit: .zero)
         }
     }
-}
-
-/// What a test waited for did not happen in time.
-struct TooLate: Error, CustomStringConvertible {
-    let what: String
-    let limit: Duration
-
-    var description: String { "\(what): not within \(limit)" }
-}
-
-/// Runs `body`, which must end when it is cancelled, within `limit`.
-func within<Value: Sendable>(
-    _ what: String, limit: Duration = .seconds(120), _ body: @escaping @Sendable () async throws -> Value
-) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value?.self) { group in
-        group.addTask { try await body() }
-        group.addTask {
-            try await Task.sleep(for: limit)
-            return nil
-        }
-        defer { group.cancelAll() }
-        guard let value = try await group.next() ?? nil else { throw TooLate(what: what, limit: limit) }
-        return value
-    }
-}
-
-/// Asks until the answer is there: for states that nobody tells of.
-func eventually<Value>(
-    _ what: String, limit: Duration = .seconds(120), isolation: isolated (any Actor)? = #isolation,
-    _ ask: () async throws -> Value?
-) async throws -> Value {
-    let deadline = ContinuousClock.now + limit
-    while true {
-        if let value = try await ask() { return value }
-        guard ContinuousClock.now < deadline else { throw TooLate(what: what, limit: limit) }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-}
-
-/// Ports that nobody uses now.
-func freePorts(_ count: Int) throws -> [Int] {
-    let listeners = try (0..<count).map { _ in try TCPListener(host: "127.0.0.1", port: 0) }
-    return listeners.map(\.port)
 }

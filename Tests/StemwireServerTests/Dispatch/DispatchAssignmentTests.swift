@@ -201,6 +201,23 @@ struct DispatchAssignmentTests {
         #expect(local.pass(.seconds(5), heard: 2).assigned.isEmpty)
     }
 
+    @Test("an item of a run too small to know what is usual is late after half a minute")
+    func lateWithoutSamples() {
+        var scene = DispatchScene()
+        scene.join(1)
+        scene.open(0)
+        scene.join(2)
+        // It says that it is at work, for ever.
+        var actions: [DispatchAction] = []
+        for _ in 0..<29 {
+            actions += scene.pass(.seconds(1), heard: 1, 2)
+            actions += scene.tell(.working(DispatchScene.item(0), attempt: 1, from: DispatchScene.worker(1)))
+        }
+        #expect(actions.assigned == [])
+        #expect(scene.pass(.seconds(2), heard: 1, 2).assigned == [[0, 2]])
+        #expect(scene.finish(0, 2, by: 2).withdrawn == [[0, 1]])
+    }
+
     @Test("a local worker's item is never late, and its frames stay when memory is short")
     func localItemStays() {
         var scene = Self.quickScene()

@@ -34,6 +34,22 @@ struct DispatchLifeTests {
         #expect(scene.status(of: 3)?.silence == nil)
     }
 
+    @Test(
+        "however short the intervals, beats come in time, and who is silent is found dead",
+        arguments: [(20, 40), (100, 300), (250, 500), (1000, 3000)])
+    func shortIntervals(beat: Int, limit: Int) {
+        var configuration = Dispatcher.Configuration()
+        (configuration.beatInterval, configuration.deadAfter) = (.milliseconds(beat), .milliseconds(limit))
+        // A turn that is late by as much again is no pause.
+        #expect(configuration.tickInterval * 2 <= configuration.longestPause)
+        var scene = Scene(configuration)
+        scene.join(1)
+        scene.join(2)
+        let actions = scene.pass(.milliseconds(limit * 2), every: configuration.tickInterval, heard: 1)
+        #expect(actions.dead == [Scene.worker(2)])
+        #expect(actions.count { $0 == .sendBeat(Scene.worker(1)) } >= 2 * limit / beat - 1)
+    }
+
     @Test("everything that comes from a worker is a sign of life")
     func signs() {
         let worker = Scene.worker(1)

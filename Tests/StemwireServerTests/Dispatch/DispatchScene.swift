@@ -68,11 +68,13 @@ struct DispatchScene {
 
     /// Time passes, with ticks; these workers are heard all the time.
     @discardableResult
-    mutating func pass(_ time: Duration, heard: Int...) -> [DispatchAction] {
+    mutating func pass(
+        _ time: Duration, every interval: Duration = .milliseconds(100), heard: Int...
+    ) -> [DispatchAction] {
         var actions: [DispatchAction] = []
         let end = now + time
         while now < end {
-            now = min(now + .milliseconds(100), end)
+            now = min(now + interval, end)
             for worker in heard { actions += tell(.heard(Self.worker(worker))) }
             actions += tell(.tick)
         }

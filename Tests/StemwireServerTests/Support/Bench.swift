@@ -6,6 +6,7 @@ import StemwireClient
 import StemwireProtocol
 import StemwireServer
 import StemwireSystem
+@_exported import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -148,10 +149,4 @@ extension StemwireConnection {
             }
         }
     }
-}
-
-/// Ports that nobody uses now.
-func freePorts(_ count: Int) throws -> [Int] {
-    let listeners = try (0..<count).map { _ in try TCPListener(host: "127.0.0.1", port: 0) }
-    return listeners.map(\.port)
 }

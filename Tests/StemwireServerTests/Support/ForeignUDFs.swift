@@ -32,6 +32,7 @@ struct BlendUDF: FrameUDF {
     private let divisor: Float
 
     init(parameters: Parameters, meta: UDFMeta) throws {
+        WorkerProcess.passing(.plan)
         guard parameters.divisor > 0 else { throw UDFFailure("the divisor must be above 0") }
         divisor = Float(parameters.divisor)
     }
@@ -50,6 +51,7 @@ struct BlendUDF: FrameUDF {
     }
 
     func process(_ frame: Frame, _ context: Context) throws {
+        WorkerProcess.passing(.process)
         let pixels = try frame.pixels(as: Float.self)
         let sum = try context.buffer("sum", as: Float.self)
         let blend = try context.buffer("blend", as: Float.self)
@@ -62,6 +64,7 @@ struct BlendUDF: FrameUDF {
     }
 
     func merge(into destination: UDFBuffers, from source: UDFBuffers) throws {
+        WorkerProcess.passing(.merge)
         let blend = try destination.elements("blend", as: Float.self)
         let other = try source.values("blend", as: Float.self)
         let share = Float(try destination.values("frames", as: Double.self)[0]).squareRoot()
@@ -69,6 +72,7 @@ struct BlendUDF: FrameUDF {
     }
 
     func computeResults(_ context: ResultsContext) throws {
+        WorkerProcess.passing(.results)
         let frames = Float(try context.merged.values("frames", as: Double.self)[0])
         let sum = try context.merged.values("sum", as: Float.self)
         let blend = try context.merged.values("blend", as: Float.self)

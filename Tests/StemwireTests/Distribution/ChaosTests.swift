@@ -1,6 +1,7 @@
 import Foundation
 import MerlinSimulator
 import StemwireClient
+import StemwireProtocol
 import StemwireSystem
 import Testing
 
@@ -21,13 +22,19 @@ extension CommandLineTests {
             return results
         }
 
-        static func expectSame(_ results: WorkerFarm.Results, _ reference: WorkerFarm.Results, _ comment: Comment) {
+        /// - Returns: whether all bits are those of the reference.
+        @discardableResult
+        static func expectSame(
+            _ results: WorkerFarm.Results, _ reference: WorkerFarm.Results, _ comment: Comment
+        ) -> Bool {
+            var areSame = results.digests == reference.digests
             for (name, bytes) in reference.arrays {
                 // Not in the macro, which would print them all.
                 let (isSame, isValidSame) = (
                     results.arrays[name] == bytes, results.valid[name] == reference.valid[name]
                 )
                 #expect(isSame && isValidSame, "\(name), \(comment)")
+                areSame = areSame && isSame && isValidSame
             }
             #expect(results.digests == reference.digests, comment)
             #expect(results.arrays.count == reference.arrays.count, comment)
@@ -36,6 +43,7 @@ extension CommandLineTests {
             #expect(results.manifest?.framesReceived == frames, comment)
             #expect(results.manifest?.framesProcessed == frames, comment)
             #expect(results.manifest?.framesFailed == 0 && results.manifest?.missing.isEmpty == true, comment)
+            return areSame
         }
 
         @Test("one worker, or three, or the server and a worker together: the same bits")
@@ -80,14 +88,79 @@ extension CommandLineTests {
             try await farm.awaitWorkers(2)
             try await farm.startScan()
             let client = farm.client
-            try await eventually("work at both") {
-                try await client.status().workers.filter { $0.inFlight > 0 || $0.done > 0 }.count == 2
+            try await eventually("work of both") {
+                try await client.status().workers.filter { $0.done > 0 }.count == 2
             }
             farm.workers[0].process.signal(SIGKILL)
             let results = try await farm.finalResults()
             Self.expectSame(results, reference, "one of two killed")
             try await eventually("one worker lost") { try await client.status().dispatch.workersLost == 1 }
             #expect(results.manifest?.workers.count == 2)
+            await farm.stop()
+        }
+
+        @Test("when all workers die in the middle of a scan it is received all the same, and finished when one comes")
+        func allDie() async throws {
+            let reference = try await Self.reference()
+            let farm = try await WorkerFarm(threads: 0, dwell: 1500)
+            for _ in 0..<2 { try farm.addWorker() }
+            try await farm.awaitWorkers(2)
+            try await farm.startScan()
+            let client = farm.client
+            try await eventually("work of both") {
+                try await client.status().workers.filter { $0.done > 0 }.count == 2
+            }
+            for worker in farm.workers { worker.process.signal(SIGKILL) }
+            try await eventually("the end of the scan, with nobody there") {
+                let status = try await client.status()
+                let work = status.dispatch
+                return status.previousAcquisition.endReason == "complete" && status.workers.isEmpty
+                    && work.workersLost == 2 && work.partitionsWaiting + work.partitionsDone == 32
+            }
+            #expect(try await client.status().dispatch.partitionsWaiting > 0)
+            try farm.addWorker()
+            Self.expectSame(try await farm.finalResults(), reference, "two workers killed, and then one that came")
+            await farm.stop()
+        }
+
+        @Test(
+            "a worker that freezes or dies is noticed within 3 s, unless told otherwise", arguments: [SIGSTOP, SIGKILL])
+        func silence(signal: Int32) async throws {
+            let reference = try await Self.reference()
+            let farm = try await WorkerFarm(threads: 0, dwell: 1000, workerTimeout: nil)
+            for _ in 0..<2 { try farm.addWorker() }
+            try await farm.awaitWorkers(2)
+            try await farm.startScan()
+            let client = farm.client
+            try await eventually("work of both") {
+                try await client.status().workers.filter { $0.done > 0 }.count == 2
+            }
+            farm.workers[0].process.signal(signal)
+            // The server's own clock: how long this process waits for its turn does not matter.
+            var longestSilence: UInt64 = 0
+            try await eventually("one worker lost") {
+                let status = try await client.status()
+                longestSilence = max(longestSilence, status.workers.map(\.lastBeatMs).max() ?? 0)
+                return status.dispatch.workersLost == 1
+            }
+            // A server that stood still for a second itself gives its workers as long again.
+            #expect(longestSilence <= 4000)
+            // The connection of a process that freezes stays.
+            if signal == SIGSTOP { #expect(longestSilence >= 2000) }
+            Self.expectSame(try await farm.finalResults(), reference, "one of two frozen")
+            await farm.stop()
+        }
+
+        @Test("workers on the server's machine may come by a path in place of a port")
+        func localSocket() async throws {
+            let reference = try await Self.reference()
+            let folder = try TemporaryFolder()
+            let farm = try await WorkerFarm(threads: 0, dwell: 100, options: ["--ipc", folder.path + "/sockets"])
+            try farm.addWorker(at: "ipc://\(folder.path)/sockets/work")
+            try farm.addWorker()
+            try await farm.awaitWorkers(2)
+            try await farm.startScan()
+            Self.expectSame(try await farm.finalResults(), reference, "one worker by a path, one by a port")
             await farm.stop()
         }
 
@@ -127,8 +200,30 @@ extension CommandLineTests {
                 }
             }
             let results = try await farm.finalResults()
-            Self.expectSame(results, reference, "seed \(seed): \(story.joined(separator: "; "))")
+            let areSame = Self.expectSame(results, reference, "seed \(seed): \(story.joined(separator: "; "))")
+            let client = farm.client
+            try await eventually("32 partitions done, and none left") {
+                let work = try await client.status().dispatch
+                return work.partitionsDone == 32 && work.partitionsWaiting + work.partitionsInFlight == 0
+                    && work.partitionsQuarantined == 0
+            }
+            try Self.report(seed, areSame: areSame, story, try await client.status().dispatch)
             await farm.stop()
+        }
+
+        /// Adds a line to the file `STEMWIRE_CHAOS_REPORT`, for who runs many seeds.
+        static func report(
+            _ seed: UInt64, areSame: Bool, _ story: [String], _ work: WireDispatchStatus
+        ) throws {
+            guard let path = ProcessInfo.processInfo.environment["STEMWIRE_CHAOS_REPORT"],
+                let file = FileHandle(forWritingAtPath: path)
+            else { return }
+            let line =
+                "seed \(seed): \(areSame ? "the same bits" : "OTHER BITS"); \(work.workersLost) workers lost, \(work.partitionsRedone) partitions redone, "
+                + "\(work.resultsIgnored) results twice; \(story.joined(separator: "; "))\n"
+            try file.seekToEnd()
+            try file.write(contentsOf: Data(line.utf8))
+            try file.close()
         }
 
         /// `STEMWIRE_CHAOS_SEEDS=N` or `A…B` chooses the seeds.

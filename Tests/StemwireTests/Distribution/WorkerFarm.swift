@@ -20,7 +20,8 @@ final class WorkerFarm {
     /// - Parameters:
     ///   - threads: of the server itself.
     ///   - dwell: the time of a frame in µs.
-    init(threads: Int, dwell: Double, options: [String] = []) async throws {
+    ///   - workerTimeout: seconds; nil for the server's own.
+    init(threads: Int, dwell: Double, workerTimeout: Double? = 0.9, options: [String] = []) async throws {
         detector = try Detector(
             nav: Self.navShape, sig: 64,
             { configuration in
@@ -30,7 +31,8 @@ final class WorkerFarm {
         server = try StemwireProcess(
             ["serve", "--source", "merlin://127.0.0.1:\(detector.ports.control),\(detector.ports.data)"]
                 + ["--control-port", "0", "--live-port", "0", "--work-port", "0", "--json", "--idle-limit", "1"]
-                + ["--threads", "\(threads)", "--frames-per-partition", "24", "--worker-timeout", "0.9"]
+                + ["--threads", "\(threads)", "--frames-per-partition", "24"]
+                + (workerTimeout.map { ["--worker-timeout", "\($0)"] } ?? [])
                 + Self.udfs.flatMap { ["--udf", $0] } + options)
         let ports = try await server.listening()
         workPort = try #require(ports["work_port"])
@@ -45,6 +47,13 @@ final class WorkerFarm {
         let proxy = try CuttingProxy(to: workPort)
         workers.append((try Self.worker(proxy, threads: threads), proxy))
         return workers.count - 1
+    }
+
+    /// Adds a worker that comes by itself.
+    func addWorker(at endpoint: String) throws {
+        let process = try StemwireProcess(["worker", "--connect", endpoint, "--threads", "1"])
+        // Nothing is cut between them.
+        workers.append((process, try CuttingProxy(to: workPort)))
     }
 
     /// Starts a worker anew in the place of one that was killed.

@@ -32,8 +32,7 @@ final class StemwireProcess: Sendable {
     /// - Parameter shell: commands that a shell does before it becomes the program, such as a limit.
     init(_ arguments: [String], environment: [String: String] = [:], shell: String? = nil) throws {
         self.arguments = arguments
-        let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        let program = folder.appendingPathComponent("stemwire")
+        let program = Self.program
         process.executableURL = shell == nil ? program : URL(fileURLWithPath: "/bin/sh")
         process.arguments = shell.map { ["-c", "\($0) && exec \"$0\" \"$@\"", program.path] + arguments } ?? arguments
         process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("STEMWIRE_") }
@@ -55,6 +54,11 @@ final class StemwireProcess: Sendable {
             }
         }
     }
+
+    /// What is tested: `STEMWIRE_TEST_PROGRAM`, such as a release build, or what was built with the tests.
+    static let program =
+        ProcessInfo.processInfo.environment["STEMWIRE_TEST_PROGRAM"].map { URL(fileURLWithPath: $0) }
+        ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("stemwire")
 
     deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 

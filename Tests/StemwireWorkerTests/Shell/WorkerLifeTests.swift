@@ -136,6 +136,67 @@ import Testing
         try await cancelled.value
     }
 
+    @Test func theAliveFileTellsOfTheServersSignsOfLife() async throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "stemwire-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let server = try await FakeWorkServer.start()
+        var configuration = WorkerConfiguration(endpoint: await server.endpoint)
+        configuration.aliveFile = path
+        let worker = try Worker(configuration, udfs: .test)
+        #expect(FileManager.default.fileExists(atPath: path))
+        async let work: Void = worker.run()
+        await server.until { $0.beats > 0 }
+        try age(path)
+        try await untilTouched(path)
+        // Its own beats alone say nothing of what the server hears or answers.
+        await server.change { $0.isSilent = true }
+        let heard = await server.beats
+        await server.until { $0.beats > heard + 2 }
+        try age(path)
+        let later = await server.beats
+        await server.until { $0.beats > later + 15 }
+        #expect(try changed(path) == .distantPast)
+        // One that is removed comes back.
+        try FileManager.default.removeItem(atPath: path)
+        await server.change { $0.isSilent = false }
+        try await untilTouched(path)
+        await worker.leave()
+        try await work
+        await server.stop()
+    }
+
+    @Test func withoutAServerTheAliveFileIsTouchedAllTheSame() async throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "stemwire-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        var configuration = WorkerConfiguration(endpoint: "tcp://127.0.3.255:9")
+        configuration.aliveFile = path
+        let worker = try Worker(configuration, udfs: .test)
+        try age(path)
+        async let work: Void = worker.run()
+        try await untilTouched(path)
+        await worker.leave()
+        try await work
+    }
+
+    private func age(_ path: String) throws {
+        try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSince1970: 0)], ofItemAtPath: path)
+    }
+
+    /// When the file was changed; `distantPast` when that was by `age`.
+    private func changed(_ path: String) throws -> Date {
+        let attributes = try FileManager.default.attributesOfItem(atPath: path)
+        let date = try #require(attributes[.modificationDate] as? Date)
+        return date.timeIntervalSince1970 < 1 ? .distantPast : date
+    }
+
+    private func untilTouched(_ path: String) async throws {
+        let deadline = ContinuousClock.now + .seconds(20)
+        while (try? changed(path)).map({ $0 == .distantPast }) ?? true {
+            try #require(ContinuousClock.now < deadline)
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
     // MARK: Settings
 
     @Test(arguments: [
@@ -170,13 +231,13 @@ import Testing
         #expect(message { $0.name = "" }.contains("name"))
         #expect(message { $0.connectTimeout = .zero }.contains("timeout"))
         #expect(message { $0.endpoint = "ftp://x" }.contains("7402"))
+        #expect(message { $0.aliveFile = "/nowhere/alive" }.contains("/nowhere/alive"))
     }
 
     @Test func theCommandLineIsRead() throws {
         let options = try WorkerOptions.parse([
             "--connect", "tcp://host:1", "--threads", "3", "--memory-limit", "64", "--connect-timeout", "2.5", "--name",
-            "w",
-            "--json",
+            "w", "--alive-file", "/run/alive", "--json",
         ])
         let configuration = try options.configuration()
         #expect(configuration.endpoint == "tcp://host:1")
@@ -184,6 +245,7 @@ import Testing
         #expect(configuration.memoryBytes == 64 << 20)
         #expect(configuration.connectTimeout == .seconds(2.5))
         #expect(configuration.name == "w")
+        #expect(configuration.aliveFile == "/run/alive")
         #expect(options.json)
         for arguments in [["--memory-limit", "0"], ["--connect-timeout", "0"], ["--leave-timeout", "-1"]] {
             #expect(throws: (any Error).self) { try WorkerOptions.parse(arguments).configuration() }

@@ -27,6 +27,7 @@ actor FakeWorkServer {
     let session = AcquisitionUUID.random().bytes
     private(set) var peers: [[UInt8]: Peer] = [:]
     let beatInterval = Duration.milliseconds(50)
+    var isSilent = false
     // Long, so that a busy machine is not taken for a dead one.
     let silenceLimit = Duration.seconds(20)
 
@@ -89,7 +90,7 @@ actor FakeWorkServer {
             while let parts = try? socket.tryReceive(limit: 256) { take(parts) }
         }
         reactor.schedule(every: beatInterval) { [self] in
-            for key in Array(peers.keys) { send(to: key) { $0.beat = WireBeat() } }
+            if !isSilent { for key in Array(peers.keys) { send(to: key) { $0.beat = WireBeat() } } }
         }
     }
 

@@ -6,6 +6,7 @@ import Logging
 struct Bench {
     static let usage = """
         usage: tools/bench/run [--pairs N] [receive] [formats] [tiles] [memory] [allocations] [simulator] [latency] [kernels] [dispatch]
+                               [scaling] [work] [subscribers] [spool]
         Without names, all are run. Absolute figures do not travel to another machine, ratios do.
         """
 
@@ -25,7 +26,7 @@ struct Bench {
             }
             let names = Set(words)
             guard names.isSubset(of: Benchmark.allCases.map(\.rawValue)) else { throw BenchFailure(usage) }
-            Console.exit(3, after: 600, "the benchmarks hang: no end within ten minutes")
+            Console.exit(3, after: 1200, "the benchmarks hang: no end within twenty minutes")
             try await run(Benchmark.allCases.filter { names.isEmpty || names.contains($0.rawValue) }, pairs: pairs)
         } catch {
             Console.error("\(error)")
@@ -45,7 +46,8 @@ struct Bench {
 
 /// The groups of figures that can be asked for.
 enum Benchmark: String, CaseIterable {
-    case receive, formats, tiles, memory, allocations, simulator, latency, kernels, dispatch
+    case receive, formats, tiles, memory, allocations, simulator, latency, kernels, dispatch, scaling, work, subscribers
+    case spool
 
     /// - Parameter pairs: how often the things compared are run, in turn.
     func run(pairs: Int) async throws -> [Row] {
@@ -58,6 +60,10 @@ enum Benchmark: String, CaseIterable {
         case .dispatch: DispatchBenchmark.run(pairs: pairs)
         case .kernels: try await KernelBenchmark.run(pairs: pairs)
         case .latency: try await LatencyBenchmark.run()
+        case .scaling: try await ScalingBenchmark.run(pairs: max(3, pairs / 2))
+        case .work: try await WorkBenchmark.run(pairs: pairs)
+        case .subscribers: try await SubscriberBenchmark.run(pairs: max(3, pairs / 2))
+        case .spool: try await SpoolBenchmark.run()
         case .simulator: try await SimulatorBenchmark.run(pairs: pairs)
         }
     }

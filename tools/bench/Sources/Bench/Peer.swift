@@ -38,10 +38,37 @@ final class Peer {
         return (peer, try peer.readNumbers(1)[0])
     }
 
+    /// A detector in C that sends `frames` frames to its first client for each call of ``demand()``. Returns its port.
+    static func detectorOnDemand(_ format: Format, frames: Int) throws -> (Peer, port: Int) {
+        let peer = try Peer(
+            folder.appendingPathComponent("BenchPeer"), ["detector-on-demand", format.rawValue, "\(frames)"])
+        return (peer, try peer.readNumbers(1)[0])
+    }
+
+    func demand() { kill(process.processIdentifier, SIGUSR1) }
+
     /// A bare libzmq publisher of `messages` messages to whoever subscribes. Returns its port.
     static func publisher(bytes: Int, messages: Int) throws -> (Peer, port: Int) {
         let peer = try Peer(folder.appendingPathComponent("BenchPeer"), ["publisher", "\(bytes)", "\(messages)"])
         return (peer, try peer.readNumbers(1)[0])
+    }
+
+    /// A bare libzmq ROUTER that sends `messages` messages for each one it gets. Returns its port.
+    ///
+    /// - Parameters:
+    ///   - buffers: messages that may be on their way at once.
+    ///   - endpoint: to bind to, such as `ipc://path`.
+    static func router(bytes: Int, messages: Int, buffers: Int, at endpoint: String) throws -> (Peer, port: Int) {
+        let peer = try Peer(
+            folder.appendingPathComponent("BenchPeer"), ["router", "\(bytes)", "\(messages)", "\(buffers)", endpoint])
+        return (peer, try peer.readNumbers(1)[0])
+    }
+
+    /// So many subscribers to all that is published at a port, which never read.
+    static func silentSubscribers(_ count: Int, port: Int) throws -> Peer {
+        let peer = try Peer(folder.appendingPathComponent("BenchPeer"), ["subscribers", "\(count)", "\(port)"])
+        _ = try peer.readNumbers(1)
+        return peer
     }
 
     /// This program in another role.
@@ -86,12 +113,32 @@ final class Peer {
         return numbers
     }
 
+    /// Processor time of all its threads so far, in seconds, but of one with this name.
+    func processorSeconds(besides name: String = "") throws -> Double {
+        let folder = "/proc/\(process.processIdentifier)/task"
+        var nanoseconds = 0
+        for thread in try FileManager.default.contentsOfDirectory(atPath: folder) {
+            // It may have ended meanwhile.
+            guard let own = try? String(contentsOfFile: "\(folder)/\(thread)/comm", encoding: .utf8),
+                let times = try? String(contentsOfFile: "\(folder)/\(thread)/schedstat", encoding: .utf8)
+            else { continue }
+            guard own.trimmingCharacters(in: .whitespacesAndNewlines) != name else { continue }
+            nanoseconds += times.split(separator: " ").first.flatMap { Int($0) } ?? 0
+        }
+        return Double(nanoseconds) / 1e9
+    }
+
+    /// The memory that the process holds now, in bytes.
+    func memory() throws -> Int { try memory("VmRSS:") }
+
     /// The most memory the process has held so far, in bytes.
-    func peakMemory() throws -> Int {
+    func peakMemory() throws -> Int { try memory("VmHWM:") }
+
+    private func memory(_ name: String) throws -> Int {
         let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
-        guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+        guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix(name) }),
             let kilobytes = line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) })
-        else { throw BenchFailure("the system does not tell a process's peak memory") }
+        else { throw BenchFailure("the system does not tell a process's memory") }
         return kilobytes << 10
     }
 }

@@ -1,6 +1,8 @@
 #include "Peer.h"
 
 #include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +77,7 @@ static void number(char *message, size_t sequence) {
     }
 }
 
-void run_detector(const char *name, size_t frames) {
+void run_detector(const char *name, size_t frames, bool on_demand) {
     const struct format *format = NULL;
     for (size_t index = 0; index < sizeof formats / sizeof *formats; index++) {
         if (strcmp(formats[index].name, name) == 0) format = &formats[index];
@@ -96,13 +98,20 @@ void run_detector(const char *name, size_t frames) {
     for (;;) {
         int client = accept(listener, NULL, NULL);
         if (client < 0) fail("accept");
-        send_acquisition_header(client, format, frames);
-        for (size_t sent = 0; sent < frames;) {
-            size_t count = frames - sent < block ? frames - sent : block;
-            for (size_t index = 0; index < count; index++) number(memory + index * stride, sent + index + 1);
-            send_all(client, memory, count * stride);
-            sent += count;
-        }
+        do {
+            int signal_number;
+            sigset_t demand;
+            sigemptyset(&demand);
+            sigaddset(&demand, SIGUSR1);
+            if (on_demand && sigwait(&demand, &signal_number) != 0) fail("sigwait");
+            send_acquisition_header(client, format, frames);
+            for (size_t sent = 0; sent < frames;) {
+                size_t count = frames - sent < block ? frames - sent : block;
+                for (size_t index = 0; index < count; index++) number(memory + index * stride, sent + index + 1);
+                send_all(client, memory, count * stride);
+                sent += count;
+            }
+        } while (on_demand);
         // Stays until the client leaves, so that its end is the client's own.
         char rest[64];
         while (recv(client, rest, sizeof rest, 0) > 0) {}

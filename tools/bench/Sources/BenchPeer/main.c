@@ -29,12 +29,27 @@ static void *end_with_input(void *unused) {
 
 int main(int count, char **words) {
     signal(SIGPIPE, SIG_IGN);
+    // For a detector, which waits for it.
+    sigset_t demand;
+    sigemptyset(&demand);
+    sigaddset(&demand, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &demand, NULL);
     pthread_t watcher;
     if (pthread_create(&watcher, NULL, end_with_input, NULL) != 0) fail("thread");
-    if (count == 4 && strcmp(words[1], "detector") == 0) run_detector(words[2], strtoull(words[3], NULL, 10));
+    if (count == 4 && strcmp(words[1], "detector") == 0) run_detector(words[2], strtoull(words[3], NULL, 10), false);
+    if (count == 4 && strcmp(words[1], "detector-on-demand") == 0) {
+        run_detector(words[2], strtoull(words[3], NULL, 10), true);
+    }
     if (count == 4 && strcmp(words[1], "publisher") == 0) {
         run_publisher(strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10));
     }
-    fprintf(stderr, "usage: BenchPeer detector u16|u08|r64-6|r64-1 FRAMES | publisher BYTES MESSAGES\n");
+    if (count == 6 && strcmp(words[1], "router") == 0) {
+        run_router(strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10), strtoull(words[4], NULL, 10), words[5]);
+    }
+    if (count == 4 && strcmp(words[1], "subscribers") == 0) {
+        run_subscribers(strtoull(words[2], NULL, 10), atoi(words[3]));
+    }
+    fprintf(stderr, "usage: BenchPeer detector|detector-on-demand u16|u08|r64-6|r64-1 FRAMES | publisher BYTES MESSAGES"
+                    " | router BYTES MESSAGES BUFFERS ENDPOINT | subscribers COUNT PORT\n");
     return 64;
 }

@@ -26,6 +26,10 @@ double bench_drain(int port, size_t frames, enum bench_reading reading);
 // Returns the seconds from the first message to the last; negative when none came for 5 s.
 double bench_subscribe(int port, size_t messages);
 
+// Asks a bare ROUTER at `endpoint` for messages of a header and a large part, and receives `messages` of them.
+// Returns the seconds from the first message to the last; negative when none came for 5 s.
+double bench_deal(const char *endpoint, size_t messages);
+
 // Subscribes to everything at 127.0.0.1:port and never reads; ends with bench_end_silent_subscriber.
 void *bench_begin_silent_subscriber(int port);
 void bench_end_silent_subscriber(void *subscriber);

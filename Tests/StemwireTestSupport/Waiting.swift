@@ -1,17 +1,21 @@
 import StemwireSystem
 import Synchronization
-import Testing
 
 /// What a test waited for did not happen in time.
-struct TooLate: Error, CustomStringConvertible {
+package struct TooLate: Error, CustomStringConvertible {
     let what: String
     let limit: Duration
 
-    var description: String { "\(what): not within \(limit)" }
+    package init(what: String, limit: Duration) {
+        self.what = what
+        self.limit = limit
+    }
+
+    package var description: String { "\(what): not within \(limit)" }
 }
 
 /// Runs `body`, which must end when it is cancelled, within `limit`.
-func within<Value: Sendable>(
+package func within<Value: Sendable>(
     _ what: String, limit: Duration = .seconds(120), _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
     try await withThrowingTaskGroup(of: Value?.self) { group in
@@ -27,7 +31,7 @@ func within<Value: Sendable>(
 }
 
 /// Asks until the answer is there: for states that nobody tells of.
-func eventually<Value>(
+package func eventually<Value>(
     _ what: String, limit: Duration = .seconds(120), isolation: isolated (any Actor)? = #isolation,
     _ ask: () async throws -> Value?
 ) async throws -> Value {
@@ -40,7 +44,7 @@ func eventually<Value>(
 }
 
 /// Runs blocking code on a thread of its own, as part of the test's task.
-func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+package func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     let executor = try ThreadExecutor()
     defer { executor.end() }
     return try await withTaskExecutorPreference(executor) { try body() }
@@ -82,7 +86,7 @@ private final class ThreadExecutor: TaskExecutor {
 }
 
 /// How late this machine runs threads that are due, summed up: no server can be blamed for that.
-final class MachineDelay: Sendable {
+package final class MachineDelay: Sendable {
     private static let pause = Duration.milliseconds(5)
 
     private final class Share: Sendable {
@@ -93,7 +97,7 @@ final class MachineDelay: Sendable {
     private let share: Share
     private let thread: NamedThread
 
-    init() throws {
+    package init() throws {
         let share = Share()
         self.share = share
         thread = try NamedThread("delay") {
@@ -112,5 +116,11 @@ final class MachineDelay: Sendable {
         thread.join()
     }
 
-    var sum: Duration { .nanoseconds(share.nanoseconds.load(ordering: .relaxed)) }
+    package var sum: Duration { .nanoseconds(share.nanoseconds.load(ordering: .relaxed)) }
+}
+
+/// Ports that nobody uses now.
+package func freePorts(_ count: Int) throws -> [Int] {
+    let listeners = try (0..<count).map { _ in try TCPListener(host: "127.0.0.1", port: 0) }
+    return listeners.map(\.port)
 }
