@@ -145,9 +145,7 @@ public final class AcquisitionServer: Sendable {
         parts.work = work
         parts.mover = try FrameMover(frames)
         let livePort = try port(of: await live.start(at: endpoint(configuration.livePort)))
-        let workPort = try port(
-            of: await work.start(
-                at: endpoint(configuration.workPort), and: configuration.workPath.map { "ipc://" + $0 }))
+        let workPort = try port(of: await work.start(at: endpoint(configuration.workPort)))
 
         let operations = ControlOperations(
             configuration: configuration,

@@ -20,7 +20,7 @@ extension WireHistoryEntry {
         self.session = .init(session)
         self.endedAt = endedAt
         acquisition = status
-        acquisition.accounting.limitMissingRanges(to: 256)
+        acquisition.accounting.limitRanges(to: 256)
         guard let record else { return }
         startedAt = UInt64(max(0, record.description.startedAt) * 1e9)
         acquisitionHeader = .init(record.description.headerText)

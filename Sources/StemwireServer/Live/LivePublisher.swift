@@ -28,6 +28,7 @@ actor LivePublisher {
     private let updateInterval: Duration
     private let status: @Sendable () -> WireStatus
 
+    private let socket: PublisherSocket
     private let tileTopic: String
     private var wantsTiles = false
     private var sequences = TopicSequences()
