@@ -50,9 +50,11 @@ extension ServerTests {
             try await Bench.serve(Bench.serverConfiguration(controlPort: ports[0], dataPort: ports[1])) {
                 server, endpoints in
                 let client = try await Bench.connect(endpoints, waitsForDetector: false)
-                let status = try await client.status()
-                #expect(status.state == "disconnected" && !status.detector.dataConnected)
-                #expect(status.detector.reason.contains("\(ports[1])"))
+                try await eventually("the reason") {
+                    let status = try await client.status()
+                    #expect(status.state == "disconnected" && !status.detector.dataConnected)
+                    return status.detector.reason.contains("\(ports[1])") ? true : nil
+                }
                 await #expect { try await client.arm() } throws: {
                     ($0 as? ControlFailure)?.code == .detectorUnreachable
                 }

@@ -24,7 +24,8 @@ import Testing
 
             let requests = await server.requests.dropFirst()
             #expect(Set(requests.map(\.id)).count == requests.count)
-            #expect(requests.allSatisfy { $0.version == 1 && $0.deadlineMs == 5000 })
+            // The server gives up a little earlier, so that its own word still comes in time.
+            #expect(requests.allSatisfy { $0.version == 1 && (4000..<5000).contains($0.deadlineMs) })
             let arm = requests.first { $0.arm.frames > 0 }?.arm
             #expect(arm?.navShape == [16, -1] && arm?.frames == 256 && arm?.trigger == "soft")
             let run = requests.first { !$0.startRun.udfs.isEmpty }?.startRun
