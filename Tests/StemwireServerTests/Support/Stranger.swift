@@ -144,7 +144,8 @@ struct RawZMTP {
     private func read(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let received = bytes.withUnsafeMutableBytes { connection.receive(into: $0, fill: true) }
-        try #require(received == .bytes(count), "the server's side of the handshake: \(received)")
+        // Thrown and not recorded: some tests connect while the server opens its socket anew.
+        guard received == .bytes(count) else { throw Stranger.Unexpected() }
         return bytes
     }
 
