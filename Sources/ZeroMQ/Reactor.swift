@@ -131,6 +131,9 @@ public final class Reactor: SerialExecutor {
     // MARK: The loop
 
     private func add(_ work: Work) {
+        // The work may release the last actor that holds this reactor, on its thread, before this thread is done here.
+        let kept = Unmanaged.passRetained(self)
+        defer { kept.release() }
         let (isAsleep, isLate) = inbox.withLock { inbox in
             inbox.work.append(work)
             let isAsleep = inbox.isAsleep
