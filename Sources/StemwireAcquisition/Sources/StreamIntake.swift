@@ -37,6 +37,7 @@ final class StreamIntake {
     private var id = AcquisitionID(high: 0, low: 0)
     private var generation: UInt64 = 0
     private var partitionLength = 1
+    private var navShape: NavShape?
     private var dataOffset = 0
 
     // Counted here, and passed on once per read.
@@ -360,7 +361,7 @@ final class StreamIntake {
                 let summary = AcquisitionSummary(
                     id: end.hasStarted ? id : .random(), generation: end.generation, reason: end.reason,
                     accounting: end.accounting, hasStarted: end.hasStarted, duration: end.duration,
-                    firstFormatError: end.firstFormatError)
+                    firstFormatError: end.firstFormatError, navShape: end.hasStarted ? navShape : nil)
                 for consumer in consumers { push(.ended(summary), to: consumer) }
             }
         }
@@ -370,6 +371,7 @@ final class StreamIntake {
         id = .random()
         generation = start.generation
         dataOffset = start.format.dataOffset
+        navShape = start.scan.geometry.navShape
         partitionLength =
             start.scan.framesPerPartition.map { max(1, $0) }
             ?? configuration.partitionLength(start.scan.geometry.navShape)

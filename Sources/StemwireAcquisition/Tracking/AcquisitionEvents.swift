@@ -104,10 +104,12 @@ public struct AcquisitionSummary: Sendable {
     public let duration: Duration
     /// Why the first frame that could not be understood was rejected; nil if there was none.
     public let firstFormatError: FrameFormatError?
+    /// Shape of the scan, slow axis first; nil when no good frame came.
+    public let navShape: NavShape?
 
     public init(
         id: AcquisitionID, generation: UInt64, reason: EndReason, accounting: Accounting, hasStarted: Bool,
-        duration: Duration, firstFormatError: FrameFormatError? = nil
+        duration: Duration, firstFormatError: FrameFormatError? = nil, navShape: NavShape? = nil
     ) {
         self.id = id
         self.generation = generation
@@ -116,6 +118,7 @@ public struct AcquisitionSummary: Sendable {
         self.hasStarted = hasStarted
         self.duration = duration
         self.firstFormatError = firstFormatError
+        self.navShape = navShape
     }
 }
 

@@ -30,7 +30,7 @@ extension WireEnd {
         reason = summary.reason.rawValue
         accounting = WireAccounting(summary.accounting)
         seconds = summary.duration / .seconds(1)
-        navShape = record?.description.navShape.wire ?? []
+        navShape = summary.navShape?.wire ?? []
         let progress = record?.runs.map { $0.progress() } ?? []
         framesProcessed = UInt64(progress.map(\.processed).min() ?? 0)
         framesFailed = UInt64(progress.map(\.failedFrames).max() ?? 0)
