@@ -22,7 +22,7 @@ extension WireTile {
 }
 
 extension WireEnd {
-    /// - Parameter record: what the server knows of the acquisition; nil when no good frame came.
+    /// - Parameter record: what the server knows of the acquisition; nil when no good frame came, or it is kept no more.
     init(_ summary: AcquisitionSummary, record: AcquisitionRecord?) {
         self.init()
         acquisition = .init(summary.id.bytes)
