@@ -68,8 +68,10 @@ let testsAlsoUse: [String: [Target.Dependency]] = [
     "StemwireAcquisition": ["MerlinSimulator"],
     "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireTestSupport", "StemwireUDF"],
     "Stemwire": ["ZeroMQ"],
+    "StemwireClient": ["StemwireTestSupport"],
     "StemwireServer": ["MerlinSimulator", "StemwireClient", "StemwireTestSupport", "StemwireWorker"],
     "StemwireViewer": ["MerlinSimulator", "StemwireAcquisition", "StemwireServer"],
+    "StemwireWorker": ["StemwireTestSupport"],
 ]
 
 // Files that become part of the program.

@@ -135,7 +135,7 @@ extension LiveContextTests {
             }
             await #expect(throws: Mishap.self) { try await context.run(sum, on: scan) }
             #expect(diary.all == ["torn down, cancelled: false", "done"])
-            await ended.begun()
+            try await ended.begun()
             let next = try context.makeAcquisition(connection, navShape: [2, 3])
             #expect(try await context.run(sum, on: next, timeout: .seconds(120)).isComplete)
         }
@@ -157,7 +157,7 @@ extension LiveContextTests {
                 diary.note("never")
             }
             let run = Task { try await context.run(sum, on: scan) }
-            await diary.begun()
+            try await diary.begun()
             run.cancel()
             await expectRunError(\.isCancelled) { _ = try await run.value }
             #expect(diary.all == ["started", "torn down, cancelled: false, 16384"])
@@ -191,7 +191,7 @@ extension LiveContextTests {
                 let frames = Diary()
                 let scan = try context.prepareAcquisition(context.makeConnection(detector.source)) { acquisition, _ in
                     try await acquisition.start()
-                    await frames.begun()
+                    try await frames.begun()
                     if word == "stop" { try await acquisition.stop() } else { try await acquisition.abort() }
                 }
                 let outcome = try await context.run(sum, on: scan, timeout: .seconds(120)) { progress in

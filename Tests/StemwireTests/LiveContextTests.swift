@@ -138,10 +138,10 @@ extension LiveContextTests {
             let waiting = try context.makeAcquisition(
                 connection, hooks: AcquisitionHooks(onReadyForData: { _ in ready.note("ready") }))
             let run = Task { try await context.run(sum, on: waiting) }
-            await ready.begun()
+            try await ready.begun()
             run.cancel()
             await expectRunError(\.isCancelled) { _ = try await run.value }
-            await left.begun()
+            try await left.begun()
             let scan = try context.makeAcquisition(connection)
             #expect(try await context.run(sum, on: scan, timeout: .seconds(120)).isComplete)
         }

@@ -43,7 +43,7 @@ extension LiveContextTests {
             let scan = try context.makeAcquisition(
                 connection, hooks: AcquisitionHooks(onAcquisitionDone: { _, _ in diary.note("done") }))
             for try await update in context.updates([sum], on: scan) where update.processed > 0 { break }
-            await diary.begun()
+            try await diary.begun()
         }
 
         @Test("what goes wrong is thrown at the end of the loop")

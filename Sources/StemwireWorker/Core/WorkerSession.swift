@@ -329,10 +329,13 @@ struct WorkerSession<Output: Sendable>: Sendable {
 
     private mutating func sayGoodbye() {
         guard phase != .over else { return }
-        if isReady {
+        switch phase {
+        // From HELLO on the server knows it, whether the answer has come or not.
+        case .greeting, .ready:
             var message = WireWorkMessage()
             message.bye.reason = "the worker leaves"
             actions.append(.send(message, nil))
+        default: break
         }
         end(.left(unfinished: items.count))
     }

@@ -1,4 +1,5 @@
 import StemwireProtocol
+import StemwireTestSupport
 import Synchronization
 import Testing
 import ZeroMQ
@@ -41,7 +42,7 @@ actor FakeServer {
     private(set) var topics: Set<String> = []
     private(set) var fetched: [Range<Int>] = []
     private(set) var goodbyes = 0
-    private var waiters: [(isMet: (FakeServer) -> Bool, continuation: CheckedContinuation<Void, Never>)] = []
+    private var sightings = Sightings()
 
     private struct Peer {
         var items = 0
@@ -91,7 +92,7 @@ actor FakeServer {
             case .unsubscribed(let topic): topics.remove(String(decoding: topic, as: UTF8.self))
             case .message: break
             }
-            check()
+            sightings.check()
         }
     }
 
@@ -116,18 +117,21 @@ actor FakeServer {
     /// Changes the server's state in one go.
     func change(_ body: @Sendable (isolated FakeServer) -> Void) { body(self) }
 
-    /// Waits until something was seen.
-    func until(_ isMet: @escaping @Sendable (isolated FakeServer) -> Bool) async {
-        await withCheckedContinuation { continuation in
-            waiters.append(({ server in server.assumeIsolated { isMet($0) } }, continuation))
-            check()
+    /// Waits until something was seen; that it never is, is an issue of the test, which then goes on.
+    func until(
+        sourceLocation: SourceLocation = #_sourceLocation,
+        _ isMet: @escaping @Sendable (isolated FakeServer) -> Bool
+    ) async {
+        if isMet(self) { return }
+        let token = sightings.makeToken()
+        let limit = reactor.schedule(after: Sightings.limit) { [self] in
+            guard sightings.giveUp(token) else { return }
+            Issue.record("it did not come within \(Sightings.limit)", sourceLocation: sourceLocation)
         }
-    }
-
-    private func check() {
-        let met = waiters.filter { $0.isMet(self) }
-        waiters.removeAll { $0.isMet(self) }
-        for waiter in met { waiter.continuation.resume() }
+        await withCheckedContinuation { continuation in
+            sightings.wait(token, for: continuation) { [self] in assumeIsolated { isMet($0) } }
+        }
+        reactor.cancel(limit)
     }
 
     // MARK: Control
@@ -138,7 +142,7 @@ actor FakeServer {
                 let request = try? ControlCoding.decode(WireRequest.self, from: body.bytes).0
             else { continue }
             requests.append(request)
-            check()
+            sightings.check()
             if isMute { continue }
             var (reply, payloads) = regularReply(to: request)
             if let special = answer?(request) { (reply, payloads) = (special, []) }
@@ -287,7 +291,7 @@ actor FakeServer {
             default: break
             }
             if !isWorkMute, !isWorkPaused { serve(id) }
-            check()
+            sightings.check()
         }
     }
 

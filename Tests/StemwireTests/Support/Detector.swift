@@ -68,32 +68,15 @@ final class Detector: Sendable {
 
 /// What happened, in order, told by several tasks.
 final class Diary: Sendable {
-    private struct State {
-        var lines: [String] = []
-        var readers: [CheckedContinuation<Void, Never>] = []
-    }
-    private let state = Locked(State())
+    private let lines = Locked<[String]>([])
 
-    func note(_ line: String) {
-        let readers = state.withLock { state in
-            state.lines.append(line)
-            defer { state.readers = [] }
-            return state.readers
-        }
-        for reader in readers { reader.resume() }
-    }
+    func note(_ line: String) { lines.withLock { $0.append(line) } }
 
-    var all: [String] { state.withLock { $0.lines } }
+    var all: [String] { lines.value }
 
     /// Waits until something has been noted.
-    func begun() async {
-        await withCheckedContinuation { continuation in
-            let isBegun = state.withLock { state in
-                if state.lines.isEmpty { state.readers.append(continuation) }
-                return !state.lines.isEmpty
-            }
-            if isBegun { continuation.resume() }
-        }
+    func begun(sourceLocation: SourceLocation = #_sourceLocation) async throws {
+        try await eventually("the first note", sourceLocation: sourceLocation) { !all.isEmpty }
     }
 }
 

@@ -184,6 +184,15 @@ import Testing
         #expect(driver.ending == .left(unfinished: 0))
     }
 
+    @Test func saysGoodbyeAlsoBeforeItsHelloIsAnswered() {
+        var driver = SessionDriver()
+        driver.session.connected(now: driver.now)
+        driver.session.leave(within: .zero, now: driver.now)
+        driver.collect()
+        #expect(driver.sent.byes == 1)
+        #expect(driver.ending == .left(unfinished: 0))
+    }
+
     @Test func finishesWhatIsHereBeforeItLeaves() {
         var driver = SessionDriver.ready()
         driver.plan()

@@ -2,7 +2,9 @@ import StemwireClient
 import StemwireKernels
 import StemwireProtocol
 import StemwireSystem
+import StemwireTestSupport
 import StemwireUDF
+import Testing
 import ZeroMQ
 
 @testable import StemwireWorker
@@ -58,7 +60,7 @@ actor FakeWorkServer {
     private(set) var beats = 0
     private(set) var overruns = 0
     private(set) var faults: [String] = []
-    private var waiters: [(isMet: (FakeWorkServer) -> Bool, continuation: CheckedContinuation<Void, Never>)] = []
+    private var sightings = Sightings()
 
     private init(_ reactor: Reactor, _ context: Context) throws(ZMQError) {
         self.reactor = reactor
@@ -103,15 +105,21 @@ actor FakeWorkServer {
 
     func change(_ body: @Sendable (isolated FakeWorkServer) -> Void) { body(self) }
 
-    func until(_ isMet: @escaping @Sendable (isolated FakeWorkServer) -> Bool) async {
+    /// Waits until something was seen; that it never is, is an issue of the test, which then goes on.
+    func until(
+        sourceLocation: SourceLocation = #_sourceLocation,
+        _ isMet: @escaping @Sendable (isolated FakeWorkServer) -> Bool
+    ) async {
         if isMet(self) { return }
-        await withCheckedContinuation { waiters.append(({ $0.assumeIsolated { isMet($0) } }, $0)) }
-    }
-
-    private func check() {
-        let met = waiters.filter { $0.isMet(self) }
-        waiters.removeAll { $0.isMet(self) }
-        for waiter in met { waiter.continuation.resume() }
+        let token = sightings.makeToken()
+        let limit = reactor.schedule(after: Sightings.limit) { [self] in
+            guard sightings.giveUp(token) else { return }
+            Issue.record("it did not come within \(Sightings.limit)", sourceLocation: sourceLocation)
+        }
+        await withCheckedContinuation { continuation in
+            sightings.wait(token, for: continuation) { [self] in assumeIsolated { isMet($0) } }
+        }
+        reactor.cancel(limit)
     }
 
     // MARK: The run
@@ -214,7 +222,7 @@ actor FakeWorkServer {
     // MARK: Messages
 
     private func take(_ parts: [ReceivedPart]) {
-        defer { check() }
+        defer { sightings.check() }
         let key = parts[0].bytes
         guard parts.count >= 2, let message = try? WireWorkMessage(serializedBytes: parts[1].bytes) else { return }
         if case .hello(let hello) = message.kind {
