@@ -13,7 +13,8 @@ struct ResultFollower: ConsumerQueue {
         var pollInterval = Duration.seconds(1)
         /// Which channels are delivered.
         var filter = ChannelFilter()
-        /// After how long without any change an acquisition whose channels never become final is let go.
+        /// After how long without any change, and without a server that says it still works on them, an acquisition whose
+        /// channels never become final is let go.
         var patience = Duration.seconds(10)
     }
 
@@ -74,9 +75,13 @@ struct ResultFollower: ConsumerQueue {
     }
 
     mutating func ended(_ end: AcquisitionEnd, now: ContinuousClock.Instant) {
-        guard let index = follow(end.acquisition, end.generation, isStart: false, now: now),
-            acquisitions[index].end == nil
-        else { return }
+        guard let index = follow(end.acquisition, end.generation, isStart: false, now: now) else { return }
+        if let known = acquisitions[index].end {
+            // A status tells that it is over; what results will come, only the end itself.
+            guard known.results.isEmpty, !end.results.isEmpty else { return }
+            acquisitions[index].end = end
+            return acquisitions[index].completeIfAllFinal(options.filter)
+        }
         acquisitions[index].end = end
         acquisitions[index].nextLook = now + options.settling
         acquisitions[index].lastChange = now
@@ -98,9 +103,13 @@ struct ResultFollower: ConsumerQueue {
             } else if acquisitions[index].generation > start.generation {
                 // Over without a single readable frame: the server has no results of it.
                 acquisitions[index].isComplete = acquisitions[index].end != nil
-            } else if acquisitions[index].acquisition == start.acquisition, end != nil,
+            } else if acquisitions[index].acquisition == start.acquisition, let end,
+                acquisitions[index].isWorkedOn.map({ !$0 }) ?? !updates.isEmpty,
+                !end.results.contains(where: options.filter.matches),
                 updates.allSatisfy({ $0.acquisition == start.acquisition && $0.isFinal })
             {
+                // Results that the end names come, however long they take; what it cannot name yet may come as well, for as
+                // long as the server is at work.
                 acquisitions[index].isComplete = true
             }
         }
@@ -109,9 +118,20 @@ struct ResultFollower: ConsumerQueue {
     /// Acquisitions that were over when the subscription began and have no results are not told.
     mutating func skip(upTo generation: UInt64) { newest = max(newest, generation) }
 
-    /// What the status says: the newest acquisition, and those that are over. To be told after joining only.
-    mutating func status(newest told: UInt64, ends: [AcquisitionEnd], now: ContinuousClock.Instant) {
+    /// What the status says: the newest acquisition, those that are over, and whether results of the newest one are still
+    /// being made. To be told after joining only.
+    mutating func status(
+        newest told: UInt64, ends: [AcquisitionEnd], isWorking: Bool = false, now: ContinuousClock.Instant
+    ) {
         for end in ends.sorted(by: { $0.generation < $1.generation }) { ended(end, now: now) }
+        for index in acquisitions.indices {
+            if isWorking, acquisitions[index].generation == told {
+                acquisitions[index].lastChange = now
+                acquisitions[index].isWorkedOn = true
+            } else if acquisitions[index].end != nil {
+                acquisitions[index].isWorkedOn = false
+            }
+        }
         if told > newest { wantsSnapshot = true }
     }
 

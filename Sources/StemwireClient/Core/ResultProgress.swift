@@ -19,6 +19,8 @@ struct ResultProgress: Sendable {
     var end: AcquisitionEnd?
     /// Whether nothing more is expected but what waits.
     var isComplete = false
+    /// Whether the server still makes results of it, as its status said last: no, only of one that is over. Nil: not said.
+    var isWorkedOn: Bool?
     /// When to look after final states.
     var nextLook: ContinuousClock.Instant?
     var lastChange: ContinuousClock.Instant

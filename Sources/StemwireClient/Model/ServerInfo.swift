@@ -56,6 +56,8 @@ struct StatusDigest: Sendable {
     let newest: UInt64
     /// The last acquisitions that are over, oldest first.
     let ends: [AcquisitionEnd]
+    /// Whether results of the newest acquisition are still being made, which may go on long after its end.
+    let isWorking: Bool
     let malformed: Int
 
     init(_ wire: WireStatus) {
@@ -79,6 +81,7 @@ struct StatusDigest: Sendable {
         }
         self.newest = newest
         self.ends = ends
+        isWorking = wire.runs.contains { !$0.finished && $0.positionsExpected > 0 }
         self.malformed = malformed
     }
 

@@ -68,7 +68,7 @@ final class ResultSubscriber: LiveSubscriber {
 
     func received(_ status: StatusDigest, isFirst: Bool, now: ContinuousClock.Instant) {
         guard !isJoining else { return earlyStatus = status }
-        change { $0.status(newest: status.newest, ends: status.ends, now: now) }
+        change { $0.status(newest: status.newest, ends: status.ends, isWorking: status.isWorking, now: now) }
     }
 
     func serverRestarted(now: ContinuousClock.Instant) {

@@ -96,6 +96,58 @@ import Testing
         #expect(follower.nextDeadline == nil)
     }
 
+    /// A scan may be over long before a worker has made anything of it.
+    @Test func theEndWaitsForResultsOfWhichNothingIsThereYet() throws {
+        let scan = TestAcquisition()
+        var wire = scan.wireEnd()
+        wire.results = [.with { ($0.run, $0.udf, $0.channel) = ("r1", "sum", "intensity") }]
+        let end = try AcquisitionEnd(wire)
+        var follower = ResultFollower(.init())
+        follower.started(try scan.start(), now: now)
+        follower.ended(try scan.end(), now: now)
+        var time = now
+        for _ in 0..<600 {
+            time += .milliseconds(100)
+            follower.tick(now: time)
+            if wantsSnapshot(&follower) {
+                follower.snapshot(start: try scan.start(), end: end, updates: [], now: time)
+            }
+            follower.status(newest: scan.generation, ends: [try scan.end()], isWorking: true, now: time)
+        }
+        #expect(takeAll(&follower, at: time) == ["started 1"])
+        follower.update(try TestResult(version: 1).update(of: scan), now: time)
+        follower.update(try TestResult(version: 2, isFinal: true).update(of: scan), now: time)
+        #expect(takeAll(&follower, at: time) == ["sum v2 final", "ended 1 complete"])
+        // And is let go when the server works on nothing any more.
+        var other = ResultFollower(.init())
+        other.started(try scan.start(), now: now)
+        other.ended(end, now: now)
+        other.status(newest: scan.generation, ends: [end], isWorking: false, now: now)
+        other.tick(now: now + .seconds(11))
+        #expect(takeAll(&other, at: now + .seconds(11)) == ["started 1", "ended 1 complete"])
+    }
+
+    /// What results a worker's UDF has, nobody can name before there is such a worker.
+    @Test func theEndWaitsForResultsThatItCannotName() throws {
+        let scan = TestAcquisition()
+        var follower = ResultFollower(.init())
+        follower.started(try scan.start(), now: now)
+        follower.ended(try scan.end(), now: now)
+        func look(isWorking: Bool?, at time: ContinuousClock.Instant) throws {
+            if let isWorking {
+                follower.status(newest: scan.generation, ends: [try scan.end()], isWorking: isWorking, now: time)
+            }
+            follower.snapshot(start: try scan.start(), end: try scan.end(), updates: [], now: time)
+        }
+        try look(isWorking: nil, at: now + .milliseconds(300))
+        try look(isWorking: true, at: now + .seconds(9))
+        try look(isWorking: true, at: now + .seconds(18))
+        follower.tick(now: now + .seconds(20))
+        #expect(takeAll(&follower, at: now + .seconds(20)) == ["started 1"])
+        try look(isWorking: false, at: now + .seconds(21))
+        #expect(takeAll(&follower, at: now + .seconds(21)) == ["ended 1 complete"])
+    }
+
     @Test func channelsThatNeverBecomeFinalAreLetGo() throws {
         let scan = TestAcquisition()
         var follower = ResultFollower(.init())
