@@ -6,8 +6,9 @@ import Foundation
 /// two independent processes reach that run the same UDF without any server says how much of a second processor there is:
 /// two of a virtual machine may be one core.
 enum ScalingBenchmark {
-    /// About three milliseconds a frame; its kernel works on whole frames in cache.
-    private static let udf = "radial-fourier:ri=5,ro=120,n_bins=8,max_order=32"
+    /// A Fourier transform of each frame, some milliseconds; one number a frame comes of it.
+    private static let udf = "crystallinity:rad_in=10,rad_out=128"
+    // Long enough for what a scan costs besides: to begin, and to wait for the last partition.
     private static let frames = 1024
 
     static func run(pairs: Int) async throws -> [Row] {
@@ -47,7 +48,7 @@ enum ScalingBenchmark {
         return [
             Row(
                 name: "two workers of one thread to one", target: .atLeast(1.9), values: ours,
-                beside: "\(absolute(names[3])) to \(absolute(names[2])), radial-fourier"),
+                beside: "\(absolute(names[3])) to \(absolute(names[2])), crystallinity"),
             Row(
                 name: "two processes without a server to one", target: .none, values: machine,
                 beside: "\(absolute(names[1])) to \(absolute(names[0])): this machine's own scaling"),
