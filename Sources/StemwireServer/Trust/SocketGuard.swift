@@ -27,8 +27,6 @@ package final class SocketGuard: Sendable {
     private let gatekeeper: Gatekeeper?
     private let ipcPath: String?
     private let maximumConnections: Int
-    /// That share the process's descriptors.
-    private static let sockets = 3
     private let connections = Locked(ConnectionBook())
     private let tally = Locked(Tally())
 
@@ -51,8 +49,8 @@ package final class SocketGuard: Sendable {
         self.service = service
         self.gatekeeper = gatekeeper
         ipcPath = configuration.ipcDirectory.map { "ipc://\($0)/\(service)" }
-        // Where descriptors run out libzmq turns on the spot; so many connections never take the last ones.
-        maximumConnections = min(configuration.maximumConnections, max(8, Machine.descriptorLimit / 2 / Self.sockets))
+        let share = Int(Double(Machine.descriptorLimit) * configuration.descriptorShare)
+        maximumConnections = min(configuration.maximumConnections, max(8, share))
         gatekeeper?.add(self)
     }
 

@@ -11,6 +11,9 @@ public struct TrustConfiguration: Sendable {
     public var ipcDirectory: String?
     /// Connections of each socket, at most.
     public var maximumConnections = 1024
+    /// The part of the process's descriptors that the connections of one socket may take. Where they run out libzmq turns
+    /// on the spot; so many connections never take the last ones.
+    @_spi(Benchmarks) public var descriptorShare = 1.0 / 6
 
     public init() {}
 

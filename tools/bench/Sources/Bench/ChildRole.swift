@@ -57,6 +57,7 @@ enum ChildRole: String {
     private func serveDetector(ring: Int, dataPort: Int, spool: Int, udf: String) async throws {
         Machine.raiseDescriptorLimit(to: 65536)
         var configuration = ServerConfiguration()
+        (configuration.trust.maximumConnections, configuration.trust.descriptorShare) = (65536, 0.75)
         (configuration.controlPort, configuration.livePort, configuration.workPort) = (0, 0, 0)
         configuration.detectorDataPort = dataPort
         configuration.ringBytes = ring << 20
