@@ -138,7 +138,7 @@ static const uint8_t leading_bytes[128] = {
 #endif
 
 // Frames and masks whose sums are worked on at once, and the bytes of each frame that are.
-#define PRODUCT_CHUNK 16
+#define PRODUCT_CHUNK 8
 #define PRODUCT_MASKS 16
 #define PRODUCT_ROW_BYTES 2048
 
