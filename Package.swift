@@ -19,7 +19,7 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
     (
         "StemwireServer",
         [
-            "ZeroMQ", "MerlinProtocol", "StemwireAcquisition", "StemwireKernels", "StemwirePictures",
+            "CLibsodium", "ZeroMQ", "MerlinProtocol", "StemwireAcquisition", "StemwireKernels", "StemwirePictures",
             "StemwireProtocol", "StemwireSystem", "StemwireUDF", "StemwireWire", protobuf,
             .product(name: "GRDB", package: "GRDB.swift"), .product(name: "Logging", package: "swift-log"),
         ]
@@ -95,6 +95,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLibjpeg", providers: [.apt(["libjpeg-dev"])]),
         .systemLibrary(name: "CLibpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CLibsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CLibxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CLibzmq", providers: [.apt(["libzmq3-dev"])]),
         .target(name: "CStemwireKernels"),

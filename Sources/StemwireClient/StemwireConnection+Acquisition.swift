@@ -27,6 +27,9 @@ public struct ArmSettings: Sendable, Hashable {
     public var trigger: TriggerMode?
     /// Acquire until told to stop: the stream is cut into acquisitions of `navShape`, one after the other.
     public var isEndless: Bool
+    /// Ended acquisitions that the server keeps from now on, with results and, as far as its memory lasts, frames: 1 to 64;
+    /// nil: as it was told.
+    public var window: Int?
     /// Declared frames that are no scan positions; nil: as the server was told.
     public var margins: FrameMargins?
     /// Scan positions in a partition; nil: as the server was told.
@@ -34,12 +37,13 @@ public struct ArmSettings: Sendable, Hashable {
 
     public init(
         navShape: [Int]? = nil, frames: Int? = nil, trigger: TriggerMode? = nil, isEndless: Bool = false,
-        margins: FrameMargins? = nil, framesPerPartition: Int? = nil
+        window: Int? = nil, margins: FrameMargins? = nil, framesPerPartition: Int? = nil
     ) {
         self.navShape = navShape
         self.frames = frames
         self.trigger = trigger
         self.isEndless = isEndless
+        self.window = window
         self.margins = margins
         self.framesPerPartition = framesPerPartition
     }
@@ -61,6 +65,14 @@ public struct ArmSettings: Sendable, Hashable {
         }
         wire.trigger = trigger?.rawValue ?? ""
         wire.endless = isEndless
+        if let window {
+            guard WireLimits.window.contains(window) else {
+                throw ControlFailure(
+                    .invalidArgument,
+                    "a window of \(window) acquisitions cannot be: 1 to \(WireLimits.window.upperBound)")
+            }
+            wire.window = UInt32(window)
+        }
         if let margins {
             let counts = [margins.leadIn, margins.flybackPerLine, margins.tail].map { UInt32(exactly: $0) }
             guard let leadIn = counts[0], let flyback = counts[1], let tail = counts[2] else {

@@ -6,7 +6,7 @@ import StemwireProtocol
 /// Requests about whole settings and whole acquisitions, and what came of them.
 extension Ctl {
     var armSettings: ArmSettings {
-        ArmSettings(navShape: navShape?.lengths, frames: frames, trigger: trigger, isEndless: endless)
+        ArmSettings(navShape: navShape?.lengths, frames: frames, trigger: trigger, isEndless: endless, window: window)
     }
 
     /// - Returns: false for a request of another kind.

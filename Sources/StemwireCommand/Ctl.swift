@@ -9,7 +9,7 @@ struct Ctl: AsyncParsableCommand {
         discussion: """
             status                what server, detector, acquisition and runs are doing
             check                 would this acquisition work, how long does it take? (--frames, --trigger, --nav-shape, --set)
-            arm                   STARTACQUISITION (with --frames, --trigger, --nav-shape, --endless set first)
+            arm                   STARTACQUISITION (with --frames, --trigger, --nav-shape, --endless, --window set first)
             trigger               SOFTTRIGGER
             wait                  until the acquisition has ended and its results are final
             stop, abort           STOPACQUISITION (frames on their way still count), ABORT
@@ -37,6 +37,11 @@ struct Ctl: AsyncParsableCommand {
     @Option(help: "arm, check, scan: number of frames.") var frames: Int?
     @Option(help: "arm, check, scan: soft or internal.") var trigger: TriggerMode?
     @Flag(help: "arm: until told to stop; each nav shape of frames becomes an acquisition.") var endless = false
+    @Option(
+        help: ArgumentHelp(
+            "arm: ended acquisitions that the server keeps from now on, with results and, as far as memory lasts, frames (1 to 64). Default: as `stemwire serve --keep`.",
+            valueName: "N"))
+    var window: Int?
     @Option(help: ArgumentHelp("check, scan: a setting of the detector; may be repeated.", valueName: "NAME=VALUE"))
     var set: [String] = []
     @Option(help: "scan: acquisitions, one after the other.") var repeats = 1

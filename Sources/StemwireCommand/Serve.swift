@@ -28,6 +28,16 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Port of the work socket; 0 takes a free one.") var workPort = 7402
     @Option(help: "Port of the viewer's page; 0 takes a free one. Default: 7480, or no page where that is taken.")
     var httpPort: Int?
+    @Option(
+        help: ArgumentHelp(
+            "Address of the viewer's page. Default: that of --bind; with keys 127.0.0.1. With keys the page asks for a token (`stemwire enrol --web`).",
+            valueName: "HOST"))
+    var httpBind: String?
+    @Option(
+        help: ArgumentHelp(
+            "Another site whose pages may connect, such as that of a proxy; may be repeated.", valueName: "https://HOST"
+        ))
+    var origin: [String] = []
     @Flag(help: "Serve no viewer page.") var noViewer = false
     @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
     var insecure = false
@@ -49,6 +59,11 @@ struct Serve: AsyncParsableCommand {
             "What happens when ring and spool are full of work: wait (the detector waits) or drop (work is lost, and told)."
     )
     var whenBehind = "wait"
+    @Option(
+        help: ArgumentHelp(
+            "Ended acquisitions that are kept with their results and, as far as memory lasts, their frames (1 to 64).",
+            valueName: "N"))
+    var keep = 2
     @Option(
         help: ArgumentHelp("SQLite file that acquisitions are remembered in. Default: they are not.", valueName: "FILE")
     )
@@ -72,7 +87,7 @@ struct Serve: AsyncParsableCommand {
         let logger = log.logger()
         Machine.raiseDescriptorLimit(to: 65536)
         var configuration = try serverConfiguration()
-        let pageToken = try enrolPage(&configuration)
+        let page = try enrolPage(&configuration, logger)
         let simulator = try startSimulator(&configuration)
         let server: AcquisitionServer
         let endpoints: AcquisitionServer.Endpoints
@@ -85,7 +100,7 @@ struct Serve: AsyncParsableCommand {
             throw CommandFailure.failure(error.description)
         }
         let viewer = try await startViewer(
-            controlPort: endpoints.controlPort, token: pageToken, logger: logger, orStop: server)
+            controlPort: endpoints.controlPort, page, logger: logger, orStop: server)
         if insecure { logger.warning("insecure: whoever reaches \(bind) can read everything and control the detector") }
         if json {
             var line: [String: Any] = [
@@ -98,7 +113,11 @@ struct Serve: AsyncParsableCommand {
             Terminal.print(
                 "Serving \(source): control tcp://\(bind):\(endpoints.controlPort), live \(endpoints.livePort), work \(endpoints.workPort)"
             )
-            if let viewer { Terminal.print("See it at http://\(pageHost(pageToken)):\(viewer.port)") }
+            if let viewer { Terminal.print("See it at http://\(pageHost(page)):\(viewer.port)") }
+            if viewer != nil, page != nil {
+                Terminal.print(
+                    "It asks for a token, which `stemwire enrol --web` makes; or add #token=TOKEN to the address")
+            }
             Terminal.print("Watch it with: stemwire watch --connect tcp://\(bind):\(endpoints.controlPort)")
         }
         let notifier = ServiceNotifier()
@@ -106,6 +125,7 @@ struct Serve: AsyncParsableCommand {
         if let simulator { services.add("simulator") { simulator.stop() } }
         services.add("server") { await server.stop() }
         if let viewer { services.add("viewer") { await viewer.server.stop() } }
+        if let page { services.add("web tokens") { page.gate.stop() } }
         let watchdog = Watchdog(notifier) { server.liveness().isGood }
         notifier.ready("serving \(source) on port \(endpoints.controlPort)")
         let signal = try await services.run { notifier.stopping() }
@@ -114,45 +134,55 @@ struct Serve: AsyncParsableCommand {
     }
 
     /// What an operator's tools ask for by HTTP.
-    private static func texts(_ server: AcquisitionServer) -> [String: @Sendable () -> OperatorText] {
-        func health(_ ask: @escaping @Sendable () -> ServerHealth) -> @Sendable () -> OperatorText {
-            {
+    private static func texts(_ server: AcquisitionServer) -> [String: OperatorPage] {
+        // What starts programs again, and what spreads requests over them, has no token.
+        func health(_ ask: @escaping @Sendable () -> ServerHealth) -> OperatorPage {
+            OperatorPage(isForAll: true) {
                 let health = ask()
                 return OperatorText(health.text, isGood: health.isGood)
             }
         }
         return [
-            "metrics": { OperatorText(server.metrics(), mediaType: "text/plain; version=0.0.4; charset=utf-8") },
+            "metrics": OperatorPage { OperatorText(server.metrics(), mediaType: OperatorText.metricsMediaType) },
             "healthz": health { server.liveness() },
             "readyz": health { server.readiness() },
         ]
     }
 
-    /// The page asks nobody who it is for: where the server does, only this machine sees it.
-    private func pageHost(_ token: AccessToken?) -> String { token == nil ? bind : "127.0.0.1" }
+    /// What the page is let in with, and whom it lets in.
+    private struct GuardedPage {
+        let token: AccessToken
+        let gate: WebGate
+    }
 
-    /// Where peers need keys, the page of this process has one too, for as long as it runs.
-    private func enrolPage(_ configuration: inout ServerConfiguration) throws -> AccessToken? {
+    /// HTTP has no encryption of its own: where peers need keys, nobody else sees it unless that is asked for.
+    private func pageHost(_ page: GuardedPage?) -> String { httpBind ?? (page == nil ? bind : "127.0.0.1") }
+
+    /// Where peers need keys, the page of this process has one too, for as long as it runs, and asks for tokens.
+    private func enrolPage(_ configuration: inout ServerConfiguration, _ logger: Logger) throws -> GuardedPage? {
         guard !noViewer, let keys = configuration.trust.keys else { return nil }
         do {
             let pair = try CurveKeyPair.generate()
             configuration.trust.ownPeers = [AllowList.Entry(name: "page", role: .controller, key: pair.publicKey)]
-            return AccessToken(serverKey: try keys.serverKeys().publicKey, keys: pair)
+            let token = AccessToken(serverKey: try keys.serverKeys().publicKey, keys: pair)
+            return GuardedPage(token: token, gate: try WebGate(keys, logger: logger))
         } catch {
             throw CommandFailure.failure("\(error)")
         }
     }
 
     private func startViewer(
-        controlPort: Int, token: AccessToken?, logger: Logger, orStop server: AcquisitionServer
+        controlPort: Int, _ page: GuardedPage?, logger: Logger, orStop server: AcquisitionServer
     ) async throws -> (server: ViewerServer, port: Int)? {
         guard !noViewer else { return nil }
         // The server is reached where it listens; at a wildcard address on this machine.
         let host = ["0.0.0.0", "::", "*"].contains(bind) ? "127.0.0.1" : bind
         var settings = ViewerConfiguration(
             serverEndpoint: "tcp://\(host.contains(":") ? "[\(host)]" : host):\(controlPort)")
-        (settings.bindHost, settings.port, settings.allowsInsecure) = (pageHost(token), httpPort ?? 7480, insecure)
-        settings.token = token
+        (settings.bindHost, settings.port, settings.allowsInsecure) = (pageHost(page), httpPort ?? 7480, insecure)
+        settings.token = page?.token
+        settings.guests = page?.gate.guestBook
+        settings.allowedOrigins = origin
         settings.texts = Self.texts(server)
         do throws(ViewerError) {
             let viewer = try ViewerServer(settings, logger: logger)
@@ -202,6 +232,7 @@ struct Serve: AsyncParsableCommand {
         configuration.spoolBytes = spool << 20
         configuration.spoolDirectory = spoolDirectory
         configuration.historyFile = history
+        configuration.keptAcquisitions = keep
         configuration.quarantineDeaths = quarantineDeaths
         switch whenBehind {
         case "wait": configuration.whenProcessingIsBehind = .backPressure

@@ -19,7 +19,7 @@ struct StemwireCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Sim.self, Serve.self, Relay.self, Adapt.self, Worker.self, Run.self, Watch.self, View.self, Ctl.self,
-            Keygen.self, Enrol.self, Revoke.self, Doctor.self,
+            Keygen.self, Enrol.self, Enrolled.self, Revoke.self, Doctor.self,
         ])
 
     static func main() async {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import StemwireServer
+import StemwireViewer
 
 /// Whom a server or relay lets in.
 struct TrustOptions: ParsableArguments {
@@ -19,5 +20,14 @@ struct TrustOptions: ParsableArguments {
         trust.ipcDirectory = ipc
         trust.maximumConnections = connections
         return trust
+    }
+}
+
+extension WebGate {
+    /// As the viewer asks.
+    var guestBook: GuestBook {
+        { token, isNew in
+            self.guest(token, isNew: isNew).map { ViewerGuest(name: $0.name, role: $0.role) }
+        }
     }
 }

@@ -1,17 +1,29 @@
 import ArgumentParser
 import Foundation
+import Logging
+import StemwireServer
 import StemwireViewer
 import StemwireWorker
 
 struct View: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves the viewer's page for an acquisition server on another machine.",
-        discussion: "Open the address that it prints in a browser.")
+        discussion: """
+            Open the address that it prints in a browser.
+
+            With --keys pages and programs need a token that `stemwire enrol --web` has made with the same folder. HTTP is not \
+            encrypted: for other machines put a proxy with TLS in front.
+            """)
 
     @Option(help: ArgumentHelp("The server's control socket.", valueName: "tcp://HOST:7400"))
     var connect = "tcp://127.0.0.1:7400"
     @OptionGroup var token: TokenOption
-    @Option(help: "Address to listen at. One that other machines reach needs --insecure.") var bind = "127.0.0.1"
+    @Option(help: "Address to listen at. One that other machines reach needs --keys or --insecure.")
+    var bind = "127.0.0.1"
+    @Option(
+        help: ArgumentHelp(
+            "Folder with the allow list of those who may come in. Default: nobody is asked.", valueName: "DIR"))
+    var keys: String?
     @Option(help: "Port of the page; 0 takes a free one.") var httpPort = 7480
     @Flag(help: "Allow an address that other machines reach, without encryption and without asking who they are.")
     var insecure = false
@@ -29,6 +41,9 @@ struct View: AsyncParsableCommand {
         settings.token = try token.read()
         settings.role = look ? .look : .operate
         settings.allowedOrigins = origin
+        let gate = try webGate(logger)
+        defer { gate?.stop() }
+        settings.guests = gate?.guestBook
         let viewer: ViewerServer
         let port: Int
         do throws(ViewerError) {
@@ -46,5 +61,17 @@ struct View: AsyncParsableCommand {
         let signal = try await Interruption.wait()
         await viewer.stop()
         if signal == .interrupt { throw ExitCode(130) }
+    }
+
+    private func webGate(_ logger: Logger) throws -> WebGate? {
+        guard let keys else { return nil }
+        guard !insecure else {
+            throw CommandFailure.usage("--insecure: with --keys nobody comes in unasked; leave out one")
+        }
+        do {
+            return try WebGate(KeyDirectory(keys), logger: logger)
+        } catch {
+            throw CommandFailure.failure("\(error)")
+        }
     }
 }

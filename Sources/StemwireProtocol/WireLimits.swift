@@ -29,6 +29,8 @@ public enum WireLimits {
     public static let settings = 256
     /// Acquisitions in one answer about the history.
     public static let historyEntries = 200
+    /// Ended acquisitions that a server can be asked to keep.
+    public static let window = 1...64
     /// Runs that a server keeps at a time.
     public static let runs = 64
 }

@@ -92,7 +92,7 @@ public final class AcquisitionServer: Sendable {
         let history = try configuration.historyFile.map { try HistoryStore(path: $0, logger: logger) }
         parts.history = history
         let table = RunTable(
-            registry: configuration.registry, lanes: 1,
+            registry: configuration.registry, lanes: 1, keptAcquisitions: configuration.keptAcquisitions,
             onChange: {
                 liveWake.signal()
                 workWake.signal()
@@ -125,7 +125,8 @@ public final class AcquisitionServer: Sendable {
             SocketGuard($0, gatekeeper: gatekeeper, configuration: configuration.trust)
         }
         let status = StatusReport(
-            configuration: configuration, ring: ring, receiver: receiver, table: table, pins: pins)
+            configuration: configuration, ring: ring, receiver: receiver, table: table, frames: frames,
+            pins: pins)
         parts.operation = (status, table, TurnWatch(parts.reactors))
         let live = try LivePublisher(
             on: parts.reactors[1], in: parts.context, access: guards[1], ring: ring, queue: liveQueue, wakeUp: liveWake,
@@ -151,8 +152,8 @@ public final class AcquisitionServer: Sendable {
             configuration: configuration,
             parts: ControlOperations.Parts(
                 session: session, table: table, receiver: receiver, frames: frames, detector: detector, scan: scan,
-                status: status, history: history, announce: { live.submit($0) }, livePort: livePort, workPort: workPort)
-        )
+                status: status, history: history, announce: { live.submit($0) }, livePort: livePort, workPort: workPort,
+                guards: guards))
         let control = try ControlService(
             on: parts.reactors[0], in: parts.context, access: guards[0], session: { session }, handler: operations)
         parts.control = control

@@ -59,6 +59,8 @@ public struct ServerConfiguration: Sendable {
     /// Whether tiles and results carry a checksum.
     public var sendsChecksums = true
 
+    /// Ended acquisitions that are kept with their results, and their frames as far as memory lasts.
+    public var keptAcquisitions = 2
     /// The SQLite file in which acquisitions are remembered; nil: they are not.
     public var historyFile: String?
     /// Workers that may die over a partition before it is given up.
@@ -87,6 +89,10 @@ extension ServerConfiguration {
             throw .badSetting("threads", "\(threads) threads; 0 to 256 are possible")
         }
         guard quarantineDeaths > 0 else { throw .badSetting("quarantine deaths", "\(quarantineDeaths); at least 1") }
+        guard WireLimits.window.contains(keptAcquisitions) else {
+            throw .badSetting(
+                "keep", "\(keptAcquisitions) acquisitions; 1 to \(WireLimits.window.upperBound) are possible")
+        }
         guard spoolBytes >= 0 else { throw .badSetting("spool", "\(spoolBytes) bytes") }
         guard (.milliseconds(20)...Duration.seconds(60)).contains(workerBeatInterval) else {
             throw .badSetting("worker beat interval", "\(workerBeatInterval); 20 ms to a minute are possible")

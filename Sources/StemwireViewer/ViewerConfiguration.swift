@@ -18,21 +18,38 @@ public struct ViewerConfiguration: Sendable {
     public var bindHost = "127.0.0.1"
     /// The port to listen on; 0 takes a free one.
     public var port = 7480
+    /// Who may come in, and as what; nil: nobody is asked.
+    public var guests: GuestBook?
     /// Allows an address other than loopback, without encryption and without asking who comes.
     public var allowsInsecure = false
     public var role = Role.operate
     /// Origins beside the viewer's own whose pages may connect and show it in a frame, such as `https://hub.example.org`.
     public var allowedOrigins: [String] = []
-    /// Further addresses, such as `metrics`, for `/metrics`: each is asked anew for each request.
-    public var texts: [String: @Sendable () -> OperatorText] = [:]
+    /// Further addresses, such as `readyz`, for `/readyz`; what is said at `metrics` stands before the viewer's own figures.
+    public var texts: [String: OperatorPage] = [:]
     /// Pages at a time, at most.
     public var maximumPages = 64
 
     public init(serverEndpoint: String) { self.serverEndpoint = serverEndpoint }
 }
 
+/// An address for an operator's tools.
+public struct OperatorPage: Sendable {
+    /// Whether it is told without a token, also where one is needed.
+    public var isForAll: Bool
+    /// Asked anew for each request.
+    public var make: @Sendable () -> OperatorText
+
+    public init(isForAll: Bool = false, _ make: @escaping @Sendable () -> OperatorText) {
+        (self.isForAll, self.make) = (isForAll, make)
+    }
+}
+
 /// A text for an operator's tools.
 public struct OperatorText: Sendable {
+    /// Of Prometheus' text form.
+    public static let metricsMediaType = "text/plain; version=0.0.4; charset=utf-8"
+
     public var mediaType: String
     public var text: String
     /// False: told by the status 503.

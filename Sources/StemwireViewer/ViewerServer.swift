@@ -35,12 +35,21 @@ public final class ViewerServer: Sendable {
         guard (0...65535).contains(configuration.port) else {
             throw .badSetting("port", "\(configuration.port) is not a port number (0 to 65535)")
         }
-        guard configuration.allowsInsecure || AccessRules.isLoopback(configuration.bindHost) else {
+        guard
+            configuration.allowsInsecure || configuration.guests != nil
+                || AccessRules.isLoopback(configuration.bindHost)
+        else {
             throw .badSetting(
                 "bind",
                 "\(configuration.bindHost) can be reached from other machines, and whoever comes could "
                     + "\(configuration.role == .operate ? "control the detector" : "watch"); "
-                    + "allow that explicitly with --insecure, in a network that you trust")
+                    + "let those in who have a token (`stemwire keygen`, `stemwire enrol --web`, --keys), or allow "
+                    + "that explicitly with --insecure, in a network that you trust")
+        }
+        if configuration.guests != nil, !AccessRules.isLoopback(configuration.bindHost) {
+            logger.warning(
+                "HTTP is not encrypted: who listens on the way reads tokens; put a proxy with TLS in front of the page",
+                metadata: ["address": "\(configuration.bindHost)"])
         }
         self.configuration = configuration
         self.logger = logger
@@ -58,7 +67,8 @@ public final class ViewerServer: Sendable {
             feed: feed,
             rules: AccessRules(
                 acceptsAnyHost: !AccessRules.isLoopback(configuration.bindHost), origins: configuration.allowedOrigins),
-            mayControl: configuration.role == .operate, maximumPages: configuration.maximumPages,
+            access: PageAccess(guests: configuration.guests, looksOnly: configuration.role == .look),
+            maximumPages: configuration.maximumPages,
             texts: configuration.texts, logger: logger)
         do {
             let listener = try await connections.listen(

@@ -139,6 +139,8 @@ extension RelayTests {
                 #expect(far.state == "idle" && far.detector == detector)
                 let directory = try await clients[2].directory()
                 #expect(directory.source == "merlin" && directory.workPort == 0)
+                #expect(directory.endpoints.map(\.service) == ["control", "live"])
+                #expect(directory.endpoints.first?.address == "tcp://127.0.0.1:\(bench.farPort)")
                 #expect(Int(directory.controlPort) == bench.farPort && clients[2].server.workPort == 0)
                 let udfs = try await clients[0].directory().udfs
                 #expect(directory.udfs == udfs && !udfs.isEmpty)

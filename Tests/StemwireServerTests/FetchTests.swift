@@ -45,6 +45,32 @@ extension ServerTests {
             }
         }
 
+        @Test("a frame that has gone to the spool comes by FETCH and by control, as it was")
+        func spooled() async throws {
+            try await Bench.run(nav: [16, 16], sig: 256) { _ in
+            } server: {
+                $0.ringBytes = 8 << 20
+                $0.spoolBytes = 64 << 20
+                // The disk may be slow.
+                $0.idleLimit = .seconds(20)
+                $0.udfs = []
+            } _: { bench in
+                let client = try await bench.connect()
+                let end = try await Self.scan(bench, client)
+                // 256 frames of 131 kB are four times the ring.
+                let status = try await client.status()
+                #expect(status.dispatch.spoolBytesUsed > 8 << 20)
+                for position in [0, 100, 255] {
+                    let truth = try bench.image(acquisition: 0, frame: position)
+                    let frame = try await client.frame(at: position, as: .raw)
+                    #expect(frame.bytes.withUnsafeBytes { Array($0.bindMemory(to: UInt16.self)) } == truth)
+                    let fetched = try await client.fetchAll(acquisition: end.acquisition, first: position, count: 1)
+                    #expect(try fetched.tiles.first?.decodedFrames(as: UInt16.self) == truth)
+                }
+                await client.close()
+            }
+        }
+
         @Test("frames that the ring cannot give are told with the reason: missing, rejected, pending, released")
         func reasons() async throws {
             try await Bench.run(nav: [40, 40], sig: 64, faults: "drop-at=1590-1592,truncate-at=1595,runs=1") { _ in

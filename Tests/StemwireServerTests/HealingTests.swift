@@ -127,6 +127,58 @@ extension ServerTests {
             }
         }
 
+        @Test(
+            "a detector that is gone without a word is noticed by itself, and the next scan is right",
+            .enabled(if: TCPRelay.canVanish, "needs the right to close a connection without a FIN (CAP_NET_ADMIN)"))
+        func vanished() async throws {
+            try await Self.run(simulator: { $0.dwellMicroseconds = 2000 }) { field in
+                try await field.client.startScan()
+                try await eventually("some frames") {
+                    try await field.client.status().acquisition.accounting.placed > 4 ? () : nil
+                }
+                let (delay, began) = (try MachineDelay(), ContinuousClock.now)
+                field.data.become(.vanish)
+                field.control.become(.vanish)
+                // Control is asked again and again; of data, which may be silent for hours, the system asks the peer's.
+                try await field.says("a lost control socket") { !$0.detector.controlConnected }
+                let status = try await eventually("a lost data connection") {
+                    let status = try await field.client.status()
+                    return status.state == "disconnected" ? status : nil
+                }
+                let seconds = ContinuousClock.now - began
+                print("a detector gone without a word: control and data known to be lost after \(seconds)")
+                #expect(seconds <= DetectorLink.lossLimit + .seconds(1) + delay.sum)
+                #expect(
+                    !status.detector.reason.isEmpty
+                        && ["idle", "connectionClosed"].contains(status.previousAcquisition.endReason))
+                field.data.become(.pass)
+                field.control.become(.pass)
+                try await field.scansWell()
+            }
+        }
+
+        @Test(
+            "data that says nothing in the middle of a scan while control works: its end says so, and the next scan is right"
+        )
+        func dataSilent() async throws {
+            try await Self.run(simulator: { $0.dwellMicroseconds = 2000 }) { field in
+                try await field.client.startScan()
+                try await eventually("some frames") {
+                    try await field.client.status().acquisition.accounting.placed > 4 ? () : nil
+                }
+                field.data.become(.hold)
+                let end = try await field.client.waitForEnd(deadline: .seconds(20))
+                #expect(end.endReason == "idle" && end.accounting.missing > 0)
+                #expect(
+                    end.accounting.placed + end.accounting.missing + end.accounting.rejected == end.accounting.expected)
+                let status = try await field.client.status()
+                #expect(status.detector.dataConnected && status.detector.controlConnected)
+                // What was held up comes late, and belongs to no scan any more.
+                field.data.become(.pass)
+                try await field.scansWell()
+            }
+        }
+
         @Test("what is no detector's data is told as such, and read all the same")
         func nonsenseInTheData() async throws {
             try await Self.run { field in

@@ -11,7 +11,10 @@ import Testing
         for line in text.split(separator: "\n") {
             if line.hasPrefix("# TYPE ") {
                 let words = line.split(separator: " ")
-                try #require(words.count == 4 && ["counter", "gauge"].contains(words[3]))
+                try #require(words.count == 4 && ["counter", "gauge", "histogram"].contains(words[3]))
+                if words[3] == "histogram" {
+                    for end in ["_bucket", "_sum", "_count"] { typed.insert(words[2] + end) }
+                }
                 #expect(typed.insert(words[2]).inserted, "\(line)")
                 #expect(words[3] != "counter" || words[2].hasSuffix("_total"), "\(line)")
                 continue
@@ -39,7 +42,11 @@ import Testing
         var totals = AccountingTotals()
         (totals.missing, totals.malformed) = (5, 6)
         totals.acquisitions = ["complete": 3, "a \"b\"\\\n": 1]
-        let text = status.metrics(totals: totals, residentBytes: 4096, openDescriptors: 12)
+        var figures = ServerFigures(totals: totals, residentBytes: 4096, openDescriptors: 12)
+        figures.receiveGaps = [5, 0, 2, 0, 0, 0, 0, 0, 1]
+        (figures.receiveGapSeconds, figures.resultAge, figures.recorderLagBytes) = (2.5, 0.25, 131_072)
+        status.framesWritten = 7
+        let text = status.metrics(figures)
         let samples = try Self.read(text)
         #expect(samples["stemwire_frames_received_total"] == 12345)
         #expect(samples["stemwire_frames_missing_total"] == 5)
@@ -51,6 +58,12 @@ import Testing
         #expect(samples["stemwire_connections{socket=\"live\"}"] == 3)
         #expect(samples["stemwire_acquisitions_total{reason=\"a \\\"b\\\"\\\\\\n\"}"] == 1)
         #expect(samples["stemwire_open_descriptors"] == 12)
+        #expect(samples["stemwire_receive_gap_seconds_bucket{le=\"0.003\"}"] == 7)
+        #expect(samples["stemwire_receive_gap_seconds_bucket{le=\"+Inf\"}"] == 8)
+        #expect(
+            samples["stemwire_receive_gap_seconds_count"] == 8 && samples["stemwire_receive_gap_seconds_sum"] == 2.5)
+        #expect(samples["stemwire_result_age_seconds"] == 0.25)
+        #expect(samples["stemwire_recorder_lag_bytes"] == 131_072 && samples["stemwire_recorder_frames_written"] == 7)
     }
 
     @Test func readinessNamesWhatIsMissing() {
@@ -73,7 +86,7 @@ extension ServerTests {
     @Suite("How an operator sees the server") struct Operation {
         @Test("metrics count what scans bring, and the threads turn")
         func metrics() async throws {
-            try await Bench.run(faults: "") { bench in
+            try await Bench.run(simulator: { $0.dwellMicroseconds = 500 }) { bench in
                 let client = try await bench.connect()
                 #expect(bench.server.readiness().isGood && bench.server.liveness().isGood)
                 for number in 1...2 {
@@ -88,6 +101,8 @@ extension ServerTests {
                 #expect((samples["stemwire_bytes_received_total"] ?? 0) >= Double(128 * bench.messageBytes))
                 #expect((samples["stemwire_resident_memory_bytes"] ?? 0) > 1e6)
                 #expect((samples["stemwire_connections{socket=\"control\"}"] ?? 0) >= 1)
+                #expect((samples["stemwire_receive_gap_seconds_count"] ?? 0) > 0)
+                #expect(samples["stemwire_result_age_seconds"] != nil && samples["stemwire_recorder_lag_bytes"] == nil)
                 bench.simulator.stop()
                 try await eventually("a server that is not ready") { bench.server.readiness().isGood ? nil : () }
                 #expect(bench.server.liveness().isGood)

@@ -176,7 +176,7 @@ extension ServerTests {
                         for try await event in events { if case .ended(let end) = event { return end } }
                         return nil
                     }
-                    #expect(end?.reason == .complete && end?.accounting.placed == 4096)
+                    #expect(end?.reason == .complete && end?.accounting.placed == 4096, "\(end as Any)")
                     #expect(end?.accounting.droppedByRingFull == 0)
                     #expect((end?.tilesDropped ?? 0) > 0)
                     let status = try await client.status()
@@ -294,6 +294,55 @@ extension ServerTests {
                     let codes = try (0..<60).map { _ in try flood.reply().failure.code }
                     #expect(codes.count { $0 == "busy" } == 60 - ControlDesk<Int, Int>.maximumOfPeer)
                     #expect(codes.count { $0 == "timedOut" } == ControlDesk<Int, Int>.maximumOfPeer)
+                }
+                await client.close()
+            }
+        }
+
+        /// One of many.
+        private final class Held {
+            let stranger: Stranger
+            init(_ stranger: consuming Stranger) { self.stranger = stranger }
+        }
+
+        @Test(
+            "when as many requests wait as can, further ones are refused at once, but for abort; later there is room again"
+        )
+        func fullQueue() async throws {
+            typealias Desk = ControlDesk<Int, Int>
+            try await Bench.run { bench in
+                let client = try await bench.connect()
+                try await client.arm()
+                try await onThread { [bench] in
+                    let port = bench.endpoints.controlPort
+                    let peers = try (0...Desk.maximumOutstanding / Desk.maximumOfPeer).map { _ in
+                        Held(try Stranger(.dealer, port: port))
+                    }
+                    for peer in peers {
+                        for number in 0..<Desk.maximumOfPeer {
+                            var wait = Control.request("\(number)", .wait(.init()))
+                            wait.deadlineMs = 10_000
+                            try peer.stranger.send(wait)
+                        }
+                    }
+                    let late = try Stranger(.req, port: port)
+                    func status() throws -> WireReply { try late.ask(Control.request("s", .status(.init()))) }
+                    let deadline = ContinuousClock.now + .seconds(9)
+                    var answer = try status()
+                    while answer.failure.code != "busy" {
+                        try #require(ContinuousClock.now < deadline, "a full queue")
+                        answer = try status()
+                    }
+                    #expect(answer.failure.message.contains("\(Desk.maximumOutstanding) requests"))
+                    // Whoever has to end the acquisition can.
+                    #expect(try late.ask(Control.request("a", .abort(.init()))).failure.code == "")
+                    let codes = try peers.map { peer in
+                        try (0..<Desk.maximumOfPeer).map { _ in try peer.stranger.reply().failure.code }
+                    }.joined()
+                    // Those that were asked meanwhile took the place of some.
+                    #expect((Desk.maximumOfPeer...2 * Desk.maximumOfPeer).contains(codes.count { $0 == "busy" }))
+                    #expect(codes.allSatisfy { ["busy", "timedOut", ""].contains($0) })
+                    #expect(try status().status.state == "idle")
                 }
                 await client.close()
             }

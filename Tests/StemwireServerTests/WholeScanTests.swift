@@ -156,20 +156,67 @@ extension ServerTests {
             }
         }
 
-        @Test("an endless acquisition is a window of the last scans until it is stopped")
+        @Test(
+            "an endless acquisition is a window of the last scans until it is stopped: numbered, held, and told when gone"
+        )
         func endless() async throws {
-            try await Bench.run { bench in
+            try await Bench.run(simulator: { $0.dwellMicroseconds = 1000 }) { bench in
                 let client = try await bench.connect()
                 let both = await Self.failure {
                     try await client.arm(ArmSettings(frames: 4, isEndless: true))
                 }
                 #expect(both?.code == .invalidArgument)
-                try await client.arm(ArmSettings(navShape: [4, 4], trigger: .internal, isEndless: true))
-                let third = try await client.waitForEnd(generation: 3, deadline: .seconds(20))
-                #expect(third.generation >= 3 && third.accounting.expected == 16 && third.navShape == [4, 4])
+                for size in [65, -1] {
+                    let wrong = await Self.failure { try await client.arm(ArmSettings(isEndless: true, window: size)) }
+                    #expect(wrong?.code == .invalidArgument)
+                }
+                let before = try await client.status().window
+                #expect(before.kept == 2 && !before.endless && before.entries.isEmpty && before.firstGeneration == 0)
+                try await client.startScan()
+                _ = try await client.waitForEnd(deadline: .seconds(20))
+
+                try await client.armWhenFree(
+                    ArmSettings(navShape: [4, 4], trigger: .internal, isEndless: true, window: 3))
+                let first = try await eventually("a scan") {
+                    try await client.status().window.entries.last { $0.generation > 1 }
+                }
+                #expect(try await client.status().window.endless)
+                let third = try await client.waitForEnd(generation: first.generation + 6, deadline: .seconds(20))
+                #expect(
+                    third.generation >= first.generation + 6 && third.accounting.expected == 16
+                        && third.navShape == [4, 4])
                 #expect(third.accounting.placed == 16)
                 try await client.stop()
-                #expect(try await client.status().state == "idle")
+                let window = try await eventually("the end of the series") {
+                    let status = try await client.status()
+                    let isOver = status.state == "idle" && status.window.entries.last?.ended == true
+                    return isOver && status.window.entries.count == 3 ? status.window : nil
+                }
+                #expect(window.kept == 3 && !window.endless && window.firstGeneration == 2)
+                let numbers = window.entries.map(\.generation)
+                #expect(numbers == Array(numbers[0]..<numbers[0] + UInt64(numbers.count)) && numbers[0] > 2)
+
+                // The frames of all of them are there, each scan's own.
+                for entry in window.entries.dropLast() {
+                    #expect(entry.framesExpected == 16 && entry.framesHeld == 16)
+                    let id = try #require(AcquisitionUUID(Array(entry.acquisition)))
+                    let found = try await client.fetchAll(acquisition: id, first: 0, count: 16)
+                    #expect(found.unavailable.isEmpty)
+                    #expect(found.tiles.reduce(0) { $0 + $1.positions.count } == 16)
+                    #expect(found.tiles.allSatisfy { $0.generation == entry.generation })
+                    #expect(try await client.snapshot(acquisition: id).channel(udf: "sum", "intensity") != nil)
+                }
+                // What the window has left behind is told to be gone.
+                let id = try #require(AcquisitionUUID(Array(first.acquisition)))
+                await #expect { _ = try await client.fetchAll(acquisition: id, first: 0, count: 16) } throws: {
+                    "\($0)".contains("it keeps acquisitions \(numbers[0]) to \(numbers.last!)")
+                }
+                // The next arming, which asks for nothing, keeps as many as usual.
+                try await client.armWhenFree(frames: 64, trigger: .soft)
+                try await client.trigger()
+                _ = try await client.waitForEnd(generation: numbers.last! + 1, deadline: .seconds(20))
+                let last = try await client.status().window
+                #expect(last.kept == 2 && last.firstGeneration == numbers.last! + 1 && last.entries.count <= 3)
                 await client.close()
             }
         }

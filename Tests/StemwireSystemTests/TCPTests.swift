@@ -37,6 +37,22 @@ import Testing
         #expect(failure?.description.contains("127.0.0.1:\(port)") == true)
     }
 
+    @Test func theSystemIsToldToNoticeAPeerThatIsGone() throws {
+        let listener = try TCPListener(host: "127.0.0.1", port: 0)
+        let client = try TCPConnection.connect(host: "127.0.0.1", port: listener.port, timeout: .seconds(2))
+        client.noticeLoss(idle: .seconds(2), limit: .seconds(6))
+        func option(_ level: Int32, _ name: Int32) -> Int32 {
+            var value: Int32 = -1
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            getsockopt(client.descriptor, level, name, &value, &size)
+            return value
+        }
+        #expect(option(SOL_SOCKET, SO_KEEPALIVE) == 1)
+        let tcp = Int32(IPPROTO_TCP)
+        #expect(option(tcp, TCP_KEEPIDLE) == 2 && option(tcp, TCP_KEEPINTVL) == 1 && option(tcp, TCP_KEEPCNT) == 4)
+        #expect(option(tcp, TCP_USER_TIMEOUT) == 6000)
+    }
+
     @Test func shutdownEndsAWaitingReceive() throws {
         let listener = try TCPListener(host: "127.0.0.1", port: 0)
         let client = try TCPConnection.connect(host: "127.0.0.1", port: listener.port, timeout: .seconds(2))

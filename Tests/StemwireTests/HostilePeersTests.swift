@@ -191,10 +191,15 @@ extension CommandLineTests {
                     try socket.subscribe((0..<Int.random(in: 1..<100)).map { _ in UInt8.random(in: 33..<126) })
                 }
                 try socket.connect("tcp://\(host):\(port)")
-                while case let event = try monitor.next(timeout: .seconds(20)) {
-                    if case .disconnected = event { break }
-                }
+                try waitForCut(monitor, limit: .seconds(20))
                 left -= 2048
+            }
+        }
+
+        /// Waits until the server has ended the connection.
+        private static func waitForCut(_ monitor: borrowing SocketMonitor, limit: TimeLimit) throws {
+            while true {
+                if case .disconnected = try monitor.next(timeout: limit) { return }
             }
         }
 
@@ -217,9 +222,7 @@ extension CommandLineTests {
                     let socket = try dealer(token, port: port)
                     let monitor = try SocketMonitor(socket)
                     try socket.send(Message(size: size) { $0.initializeMemory(as: UInt8.self, repeating: 1) })
-                    while case let event = try monitor.next(timeout: .seconds(60)) {
-                        if case .disconnected = event { break }
-                    }
+                    try waitForCut(monitor, limit: .seconds(60))
                 }
             }
         }

@@ -7,8 +7,9 @@ extension CommandLineTests {
     @Suite("stemwire keygen, enrol and revoke") struct Keys {
         private static func file(_ text: String, in folder: TemporaryFolder, mode: Int = 0o600) -> String {
             let path = folder.path + "/token-\(UUID().uuidString)"
-            FileManager.default.createFile(
+            let isMade = FileManager.default.createFile(
                 atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: mode])
+            #expect(isMade)
             return path
         }
 
@@ -53,6 +54,51 @@ extension CommandLineTests {
             #expect(try await StemwireProcess.run("revoke", "--keys", keys, "bert").code == 0)
             #expect(try await bert() == 1)
             #expect(try KeyDirectory(keys).allowList().entries.isEmpty)
+        }
+
+        @Test("a web token lets its holder in by HTTP, as what it is, until it is revoked")
+        func webTokens() async throws {
+            let folder = try TemporaryFolder()
+            let keys = folder.path + "/keys"
+            func enrol(_ name: String, _ role: String) async throws -> StemwireProcess.Ended {
+                try await StemwireProcess.run(
+                    "enrol", "--web", "--keys", keys, "--role", role, "--name", name, "--json")
+            }
+            let early = try await enrol("screen", "viewer")
+            #expect(early.code == 1 && early.errors.contains("stemwire keygen"))
+            #expect(try await StemwireProcess.run("keygen", "--keys", keys).code == 0)
+            #expect(try await enrol("w", "worker").code == 64)
+            let screen = try #require(try await enrol("screen", "viewer").objects.first?["token"] as? String)
+            #expect(try await enrol("screen", "controller").code == 1)
+            _ = try await Self.enrol("anna", "controller", keys, in: folder)
+            let listed = try await StemwireProcess.run("enrolled", "--keys", keys, "--json")
+            #expect(listed.objects.map { $0["kind"] as? String } == ["key", "web"])
+            #expect(listed.objects.last?["name"] as? String == "screen" && !listed.lines.joined().contains(screen))
+            let list = try String(contentsOfFile: keys + "/allow.list", encoding: .utf8)
+            #expect(list.contains("screen viewer sha256:") && !list.contains(screen))
+
+            let server = try StemwireProcess([
+                "serve", "--source", "synthetic", "--nav-shape", "4", "4", "--bind", "127.0.0.2", "--keys", keys,
+                "--http-bind", "127.0.0.3", "--json", "--control-port", "0", "--live-port", "0", "--work-port", "0",
+                "--http-port", "0", "--ring", "16",
+            ])
+            let port = try #require(try await server.listening()["http_port"])
+            func get(_ path: String, _ token: String?) throws -> Int {
+                let headers = token.map { ["Authorization: Bearer \($0)"] } ?? []
+                return try PlainHTTP.get(path, host: "127.0.0.3", port: port, headers: headers).status
+            }
+            for path in ["status", "metrics"] {
+                #expect(try get(path, nil) == 401)
+                #expect(try get(path, screen) == 200)
+            }
+            #expect(try get("", nil) == 200)
+            #expect(try get("healthz", nil) == 200)
+            #expect(try await StemwireProcess.run("revoke", "--keys", keys, "screen").code == 0)
+            let deadline = ContinuousClock.now + .seconds(20)
+            while try get("status", screen) != 401 { try #require(ContinuousClock.now < deadline) }
+            server.signal(SIGTERM)
+            let ended = try await server.ended()
+            #expect(ended.code == 0 && ended.errors.contains("HTTP is not encrypted"), "\(ended.errors)")
         }
 
         @Test("serve, ctl and worker with tokens, by file and environment; without one, with a wrong one, and revoked")

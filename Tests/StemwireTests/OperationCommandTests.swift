@@ -49,12 +49,37 @@ extension CommandLineTests {
             #expect(found["no-viewer"]?.value == "true" && found["insecure"]?.value == "false")
         }
 
+        @Test("a command below another one has settings too")
+        func nestedSettings() async throws {
+            let folder = try TemporaryFolder()
+            let path = try Self.file(
+                """
+                [adapt.mpx]
+                connect = "tcp://merlin-server:7400"
+                queue = 64
+                """, in: folder)
+            let shown = try await StemwireProcess(
+                ["adapt", "mpx", "--config", path, "--print-config", "--json", "--data-port=1"],
+                environment: ["STEMWIRE_READ_ONLY": "true"]
+            ).ended()
+            #expect(shown.code == 0, "\(shown.errors)")
+            let found = Dictionary(
+                shown.objects.map { ($0["name"] as? String ?? "", ($0["value"] as? String, $0["origin"] as? String)) }
+            ) { first, _ in first }
+            #expect(found["queue"]?.0 == "64" && found["queue"]?.1 == "\(path) [adapt.mpx]")
+            #expect(found["connect"]?.0 == "tcp://merlin-server:7400" && found["data-port"]?.0 == "1")
+            #expect(found["read-only"]?.0 == "true" && found["read-only"]?.1 == "environment STEMWIRE_READ_ONLY")
+            #expect(found["control-port"]?.0 == "6341" && found["control-port"]?.1 == "default")
+        }
+
         @Test(
             "settings that do not fit are refused, wherever they stand",
             arguments: [
                 ("[serve]\nlive-prot = 7401", "live-port"), ("[server]\nlive-port = 7401", "no command [server]"),
                 ("colour = 1", "no command has"), ("[serve]\nlive-port = \"many\"", "live-port"),
-                ("[serve\n", "line 1"), ("[serve]\nsource = { a = 1 }", "no text"),
+                ("[adapt]\nqueue = 1", "[adapt] has no setting"), ("[adapt.mpx]\nqeue = 1", "[adapt.mpx] has no"),
+                ("[serve.mpx]\na = 1", "[serve] has no setting"), ("[serve\n", "line 1"),
+                ("[serve]\nsource = { a = 1 }", "no text"),
             ])
         func badSettings(_ text: String, _ told: String) async throws {
             let folder = try TemporaryFolder()
@@ -91,25 +116,16 @@ extension CommandLineTests {
             let server = try StemwireProcess(["serve"], environment: ["STEMWIRE_CONFIG": path])
             let listening = try await server.listening()
             let (http, control) = (try #require(listening["http_port"]), try #require(listening["control_port"]))
-            func get(_ name: String) async throws -> (Int, String) {
-                let connection = try TCPConnection.connect(host: "127.0.0.1", port: http, timeout: .seconds(10))
-                connection.setReceiveTimeout(.seconds(10))
-                try Array("GET /\(name) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".utf8)
-                    .withUnsafeBytes { try connection.send($0) }
-                var answer: [UInt8] = []
-                var buffer = [UInt8](repeating: 0, count: 4096)
-                while case .bytes(let count) = buffer.withUnsafeMutableBytes({ connection.receive(into: $0) }) {
-                    answer += buffer[..<count]
-                }
-                let text = String(decoding: answer, as: UTF8.self)
-                return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0, text)
+            func get(_ name: String) throws -> (Int, String) {
+                let answer = try PlainHTTP.get(name, port: http)
+                return (answer.status, answer.text)
             }
-            #expect(try await get("healthz").0 == 200)
+            #expect(try get("healthz").0 == 200)
             let deadline = ContinuousClock.now + .seconds(20)
-            while try await get("readyz").0 != 200 { try #require(ContinuousClock.now < deadline, "ready") }
+            while try get("readyz").0 != 200 { try #require(ContinuousClock.now < deadline, "ready") }
             #expect(try await Serve.ctl(control, "arm").code == 0)
             #expect(try await Serve.ctl(control, "trigger").code == 0)
-            while !(try await get("metrics").1.contains("stemwire_scan_state{state=\"acquiring\"} 1")) {
+            while !(try get("metrics").1.contains("stemwire_scan_state{state=\"acquiring\"} 1")) {
                 try #require(ContinuousClock.now < deadline, "a scan")
             }
             server.signal(SIGTERM)

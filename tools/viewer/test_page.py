@@ -9,7 +9,9 @@ Needs Debian's chromium and the package playwright (tools/viewer/requirements.tx
 import argparse
 import io
 import pathlib
+import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -378,9 +380,54 @@ def moving_picture(bench, chromium, pictures):
     return [page]
 
 
+def roles_by_token(bench, chromium, pictures):
+    """A page without a token asks for one; a viewer's sees the scan and cannot arm, a controller's can; revoked, it is over."""
+    bench.server(bench.detector("synthetic", "--nav-shape", 16, 16))
+    with tempfile.TemporaryDirectory() as folder:
+        keys = f"{folder}/keys"
+
+        def stemwire(*words):
+            return subprocess.run([bench.stemwire, *words, "--keys", keys], check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+        stemwire("keygen")
+        tokens = {role: stemwire("enrol", "--web", "--role", role, "--name", f"the-{role}") for role in ["viewer", "controller"]}
+        _, address = bench.viewer("--keys", keys)
+        viewer = Page(chromium, address)
+        eventually("the question for a token", lambda: viewer.page.is_visible("#token"))
+        expect("stemwire enrol --web" in viewer.text("#token"), viewer.text("#token"))
+        viewer.page.fill("#token input", "stemweb1_" + 64 * "0")
+        viewer.page.keyboard.press("Enter")
+        eventually("a wrong token told", lambda: viewer.page.is_visible("#token") and "not let in" in viewer.text("#token"))
+        viewer.page.fill("#token input", tokens["viewer"])
+        viewer.page.keyboard.press("Enter")
+        eventually("let in", lambda: viewer.run("window.stemwire.state.message?.server.state") == "idle" and not viewer.page.is_visible("#token"))
+        expect(viewer.text("#role") == "viewer", viewer.text("#role"))
+        for control in ['[data-command="arm"]', '[data-command="scan"]', '[data-add="disk"]']:
+            expect(viewer.page.is_disabled(control), f"{control} is off")
+            expect("the-viewer" in viewer.page.get_attribute(control, "title"), "and says why")
+        # Neither by key nor behind the page's back.
+        viewer.page.keyboard.press("a")
+        viewer.run("window.stemwire.app.send({ type: 'command', id: 999, name: 'arm' })")
+        eventually("refused by the viewer", lambda: "a viewer's" in viewer.text("#notices"))
+        expect(viewer.run("window.stemwire.state.message.server.state") == "idle", "not armed")
+        viewer.picture(pictures, "role")
+
+        controller = Page(chromium, f"{address}#token={tokens['controller']}&nav-look=magma,linear,1,auto,0,0")
+        eventually("let in as controller", lambda: controller.run("window.stemwire.state.message?.server.state") == "idle")
+        expect("token" not in controller.run("location.href") and controller.run("window.stemwire.looks.nav.map") == "magma", "taken out of the address")
+        scan(controller)
+        for page in [controller, viewer]:
+            ended(page)
+        controller.page.reload()
+        eventually("kept for the tab", lambda: controller.run("window.stemwire?.state.message?.viewer.role") == "controller")
+        stemwire("revoke", "the-viewer")
+        eventually("shut out", lambda: viewer.page.is_visible("#token"))
+        return [viewer, controller]
+
+
 TESTS = [
     scan_pixel_by_pixel, drag_mid_scan, seam_is_drawn, missing_on_the_map, reconnect, pattern_of_a_position, two_viewers, centre_of_mass, beside,
-    detector_settings, controls_are_named_and_in_reach, moving_picture,
+    detector_settings, controls_are_named_and_in_reach, moving_picture, roles_by_token,
 ]
 
 

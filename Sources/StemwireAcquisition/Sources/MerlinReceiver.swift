@@ -155,6 +155,7 @@ public final class MerlinReceiver: Sendable {
     private func receive(_ connection: TCPConnection, _ intake: StreamIntake) -> ReceiverEnd {
         if let drain = configuration.drain { discard(connection, untilSilentFor: drain) }
         connection.setReceiveTimeout(configuration.receiveTimeout)
+        var lastBytes: ContinuousClock.Instant?
         while !isStopped.load(ordering: .acquiring) {
             guard let space = intake.space() else { break }
             let received = connection.receive(into: space.bytes, fill: space.isSteady)
@@ -163,6 +164,8 @@ public final class MerlinReceiver: Sendable {
             switch received {
             case .bytes(let count):
                 intake.wrote(count)
+                if counters.state == .running { if let lastBytes { counters.gaps.add(now - lastBytes) } }
+                lastBytes = now
                 let isShort = space.isSteady && count < space.bytes.count
                 intake.parse(quiet: isShort && !connection.waitReadable(timeout: .zero), at: now)
             case .timedOut:

@@ -17,6 +17,7 @@ public final class ReceiverCounters: Sendable {
     let placedNow = Atomic<Int>(0)
     let expectedNow = Atomic<Int>(0)
     let sequenceNow = Atomic<Int>(0)
+    public let gaps = GapHistogram()
 
     public init() {}
 

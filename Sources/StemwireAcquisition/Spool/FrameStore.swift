@@ -91,6 +91,9 @@ public final class FrameStore: Sendable {
         return status
     }
 
+    /// Frames of an acquisition that are kept.
+    public func frames(of generation: UInt64) -> Int { state.withLock { $0.index.frames(of: generation) } }
+
     // MARK: Frames in
 
     /// Slots of the ring above which frames go to the spool.

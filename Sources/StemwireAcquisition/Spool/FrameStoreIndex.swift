@@ -18,6 +18,8 @@ struct FrameStoreIndex {
         var finished: FrameSet
         var isFinished = false
         var hasEnded = false
+        /// Those that are kept.
+        var frames = 0
 
         func isFinished(_ partition: Int) -> Bool { isFinished || finished.contains(partition) }
     }
@@ -86,6 +88,9 @@ struct FrameStoreIndex {
         let end = tiles.firstIndex(startingBehind: position)
         return end > 0 && tiles[end - 1].positions.contains(position) ? tiles[end - 1] : nil
     }
+
+    /// How many frames of an acquisition are kept.
+    func frames(of generation: UInt64) -> Int { acquisitions[generation]?.frames ?? 0 }
 
     /// The first of `positions` that is kept.
     func firstPosition(in positions: Range<Int>, generation: UInt64) -> Int? {
@@ -230,6 +235,7 @@ struct FrameStoreIndex {
 
     private mutating func count(_ tile: Tile, _ sign: Int, isFinished: Bool) {
         keptFrames += sign * tile.count
+        acquisitions[tile.generation]?.frames += sign * tile.count
         if !isFinished { unfinishedFrames += sign * tile.count }
         countSlot(tile, sign)
     }

@@ -20,13 +20,25 @@ struct OptionCatalogue {
     init() throws {
         let tool = try JSONDecoder().decode(Tool.self, from: Data(StemwireCommand._dumpHelp().utf8))
         commands = Dictionary(
-            uniqueKeysWithValues: (tool.command.subcommands ?? []).map { command in
-                (command.commandName, (command.arguments ?? []).compactMap(Self.option))
-            })
+            uniqueKeysWithValues: (tool.command.subcommands ?? []).flatMap { Self.commands($0, in: "") })
     }
 
-    /// The options of a command; nil when there is no such command.
+    /// A command with those below it, each by its words, such as `adapt mpx`.
+    private static func commands(_ command: Tool.Command, in parent: String) -> [(String, [Option])] {
+        let words = parent + command.commandName
+        return [(words, (command.arguments ?? []).compactMap(option))]
+            + (command.subcommands ?? []).flatMap { commands($0, in: words + " ") }
+    }
+
+    /// The options of a command, by its words; nil when there is no such command.
     func options(of command: String) -> [Option]? { commands[command] }
+
+    /// How many words at the beginning of a command line are the command's.
+    func commandWords(of arguments: [String]) -> Int {
+        var count = 0
+        while count < arguments.count, commands[arguments[...count].joined(separator: " ")] != nil { count += 1 }
+        return count
+    }
 
     func isOption(_ name: String) -> Bool { commands.values.contains { $0.contains { $0.name == name } } }
 

@@ -21,11 +21,13 @@ struct Settings {
     /// - Throws: `CommandFailure` for a file that does not fit.
     init(_ arguments: [String], environment: [String: String]) throws {
         let catalogue = try OptionCatalogue()
-        guard let command = arguments.first, let options = catalogue.options(of: command) else {
+        let words = catalogue.commandWords(of: arguments)
+        let command = arguments[..<words].joined(separator: " ")
+        guard let options = catalogue.options(of: command) else {
             (self.arguments, values, printsConfiguration) = (arguments, [], false)
             return
         }
-        let given = Array(arguments.dropFirst().prefix { $0 != "--" })
+        let given = Array(arguments.dropFirst(words).prefix { $0 != "--" })
         let path = Self.found("config", .value, in: given)?.last ?? environment["STEMWIRE_CONFIG"]
         let hasFile = options.contains { $0.name == "config" }
         let file = hasFile ? try path.map { try SettingsFile($0, catalogue) } : nil
@@ -52,7 +54,7 @@ struct Settings {
             values.append(Value(name: option.name, text: text, origin: "default"))
         }
         self.values = values
-        self.arguments = [command] + added + arguments.dropFirst()
+        self.arguments = Array(arguments[..<words]) + added + arguments[words...]
         printsConfiguration = Self.found("print-config", .flag, in: given) != nil
     }
 
@@ -100,7 +102,7 @@ struct Settings {
 struct SettingsOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "TOML file with settings: a table [serve], [relay] … with the options' long names as keys. Default: STEMWIRE_CONFIG.",
+            "TOML file with settings: a table [serve], [relay], [adapt.mpx] … with the options' long names as keys. Default: STEMWIRE_CONFIG.",
             valueName: "FILE"))
     var config: String?
     @Flag(

@@ -41,23 +41,34 @@ struct SettingsFile {
         }
         for (key, value) in table {
             if let commandTable = value.table {
-                guard let options = catalogue.options(of: key) else {
-                    throw CommandFailure.usage(
-                        "--config: \(path): there is no command [\(key)]; there are \(catalogue.names.joined(separator: ", "))"
-                    )
-                }
-                for (name, value) in commandTable {
-                    guard options.contains(where: { $0.name == name }) else {
-                        throw Self.unknown(name, "[\(key)] has no setting “\(name)”", path, options.map(\.name))
-                    }
-                    ofCommand[key, default: []].append(try Self.entry(name, value.tomlValue, "\(path) [\(key)]"))
-                }
+                try add(commandTable, of: key, path, catalogue)
             } else {
                 guard catalogue.isOption(key) else {
                     throw Self.unknown(key, "no command has a setting “\(key)”", path, [])
                 }
                 general.append(try Self.entry(key, value.tomlValue, path))
             }
+        }
+    }
+
+    /// - Parameter command: by its words, as the catalogue knows it; in the file there are dots between them.
+    private mutating func add(
+        _ table: TOMLTable, of command: String, _ path: String, _ catalogue: OptionCatalogue
+    ) throws {
+        let title = "[\(command.replacing(" ", with: "."))]"
+        guard let options = catalogue.options(of: command) else {
+            let known = catalogue.names.map { $0.replacing(" ", with: ".") }.joined(separator: ", ")
+            throw CommandFailure.usage("--config: \(path): there is no command \(title); there are \(known)")
+        }
+        for (name, value) in table {
+            if let below = value.table, catalogue.options(of: "\(command) \(name)") != nil {
+                try add(below, of: "\(command) \(name)", path, catalogue)
+                continue
+            }
+            guard options.contains(where: { $0.name == name }) else {
+                throw Self.unknown(name, "\(title) has no setting “\(name)”", path, options.map(\.name))
+            }
+            ofCommand[command, default: []].append(try Self.entry(name, value.tomlValue, "\(path) \(title)"))
         }
     }
 

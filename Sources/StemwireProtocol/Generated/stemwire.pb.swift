@@ -1259,6 +1259,31 @@ public nonisolated struct WireDirectory: Sendable {
 
   public var udfs: [String] = []
 
+  /// Each way to each service: TCP, and ipc where there is one.
+  public var endpoints: [WireEndpoint] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireEndpoint: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// control, live or work.
+  public var service: String = String()
+
+  /// As it is bound, such as tcp://0.0.0.0:7400: a wildcard stands for the host that the request came to.
+  public var address: String = String()
+
+  /// Whether a peer needs a key of its own, which is in the server's allow list.
+  public var needsKey: Bool = false
+
+  /// The server's own public key, 40 characters of Z85; empty where no key is needed.
+  public var publicKey: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1450,11 +1475,65 @@ public nonisolated struct WireStatus: @unchecked Sendable {
   /// Clears the value of `access`. Subsequent reads from it will return its default value.
   public mutating func clearAccess() {_uniqueStorage()._access = nil}
 
+  public var window: WireWindowStatus {
+    get {_storage._window ?? WireWindowStatus()}
+    set {_uniqueStorage()._window = newValue}
+  }
+  /// Returns true if `window` has been explicitly set.
+  public var hasWindow: Bool {_storage._window != nil}
+  /// Clears the value of `window`. Subsequent reads from it will return its default value.
+  public mutating func clearWindow() {_uniqueStorage()._window = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// The acquisitions that are there still, with results and frames: a window that moves on with each new one.
+public nonisolated struct WireWindowStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Ended acquisitions that are kept, at most; the oldest go first.
+  public var kept: UInt32 = 0
+
+  /// Whether the detector was armed to go on until it is stopped.
+  public var endless: Bool = false
+
+  /// Generation of the first acquisition since the detector was armed by this server: a scan's number in a series is its own
+  /// generation, minus this, plus 1. 0: it was not armed yet.
+  public var firstGeneration: UInt64 = 0
+
+  /// The oldest first; the last one may still run.
+  public var entries: [WireWindowEntry] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireWindowEntry: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var acquisition: Data = Data()
+
+  public var generation: UInt64 = 0
+
+  public var framesExpected: UInt64 = 0
+
+  /// Frames that are held, and can be fetched.
+  public var framesHeld: UInt64 = 0
+
+  public var ended: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 /// Where this server writes: the spool, recordings.
@@ -1949,6 +2028,10 @@ public nonisolated struct WireArmRequest: Sendable {
   /// Acquire until told to stop: sets NUMFRAMESTOACQUIRE to 0. The stream is cut into acquisitions of nav_shape, one after the
   /// other, each with its own results: a window of the last frames or scans.
   public var endless: Bool = false
+
+  /// Ended acquisitions that are kept from now on, with their results and, as far as memory lasts, their frames: the live window
+  /// of a series. 0: as the server is set; at most 64.
+  public var window: UInt32 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -5835,7 +5918,7 @@ nonisolated extension WireDirectoryRequest: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension WireDirectory: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Directory"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{3}control_port\0\u{3}live_port\0\u{3}work_port\0\u{1}topics\0\u{1}udfs\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{3}control_port\0\u{3}live_port\0\u{3}work_port\0\u{1}topics\0\u{1}udfs\0\u{2}J\u{1}endpoints\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5849,6 +5932,7 @@ nonisolated extension WireDirectory: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.workPort) }()
       case 5: try { try decoder.decodeRepeatedStringField(value: &self.topics) }()
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.udfs) }()
+      case 80: try { try decoder.decodeRepeatedMessageField(value: &self.endpoints) }()
       default: break
       }
     }
@@ -5873,6 +5957,9 @@ nonisolated extension WireDirectory: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.udfs.isEmpty {
       try visitor.visitRepeatedStringField(value: self.udfs, fieldNumber: 6)
     }
+    if !self.endpoints.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.endpoints, fieldNumber: 80)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5883,6 +5970,52 @@ nonisolated extension WireDirectory: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.workPort != rhs.workPort {return false}
     if lhs.topics != rhs.topics {return false}
     if lhs.udfs != rhs.udfs {return false}
+    if lhs.endpoints != rhs.endpoints {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireEndpoint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Endpoint"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}address\0\u{3}needs_key\0\u{3}public_key\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.needsKey) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.publicKey) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
+    }
+    if !self.address.isEmpty {
+      try visitor.visitSingularStringField(value: self.address, fieldNumber: 2)
+    }
+    if self.needsKey != false {
+      try visitor.visitSingularBoolField(value: self.needsKey, fieldNumber: 3)
+    }
+    if !self.publicKey.isEmpty {
+      try visitor.visitSingularStringField(value: self.publicKey, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireEndpoint, rhs: WireEndpoint) -> Bool {
+    if lhs.service != rhs.service {return false}
+    if lhs.address != rhs.address {return false}
+    if lhs.needsKey != rhs.needsKey {return false}
+    if lhs.publicKey != rhs.publicKey {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5924,7 +6057,7 @@ nonisolated extension WireStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Status"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0\u{2}*disk\0\u{1}versions\0\u{1}armed\0\u{3}frames_written\0\u{3}file_uri\0\u{2}\u{10}access\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}state\0\u{1}detector\0\u{1}acquisition\0\u{3}previous_acquisition\0\u{1}ring\0\u{1}live\0\u{1}runs\0\u{3}uptime_ms\0\u{1}acquisitions\0\u{3}malformed_control\0\u{3}malformed_work\0\u{3}malformed_live\0\u{3}work_peers\0\u{3}earlier_acquisitions\0\u{1}workers\0\u{1}dispatch\0\u{1}subscribers\0\u{2}*disk\0\u{1}versions\0\u{1}armed\0\u{3}frames_written\0\u{3}file_uri\0\u{2}\u{10}access\0\u{1}window\0")
 
   fileprivate class _StorageClass {
     var _server: String = String()
@@ -5951,6 +6084,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _framesWritten: UInt64 = 0
     var _fileUri: String = String()
     var _access: WireAccessStatus? = nil
+    var _window: WireWindowStatus? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -5985,6 +6119,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _framesWritten = source._framesWritten
       _fileUri = source._fileUri
       _access = source._access
+      _window = source._window
     }
   }
 
@@ -6027,6 +6162,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 63: try { try decoder.decodeSingularUInt64Field(value: &_storage._framesWritten) }()
         case 64: try { try decoder.decodeSingularStringField(value: &_storage._fileUri) }()
         case 80: try { try decoder.decodeSingularMessageField(value: &_storage._access) }()
+        case 81: try { try decoder.decodeSingularMessageField(value: &_storage._window) }()
         default: break
         }
       }
@@ -6111,6 +6247,9 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       try { if let v = _storage._access {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
       } }()
+      try { if let v = _storage._window {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -6144,10 +6283,106 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._framesWritten != rhs_storage._framesWritten {return false}
         if _storage._fileUri != rhs_storage._fileUri {return false}
         if _storage._access != rhs_storage._access {return false}
+        if _storage._window != rhs_storage._window {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWindowStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WindowStatus"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kept\0\u{1}endless\0\u{3}first_generation\0\u{1}entries\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.kept) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.endless) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.firstGeneration) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.kept != 0 {
+      try visitor.visitSingularUInt32Field(value: self.kept, fieldNumber: 1)
+    }
+    if self.endless != false {
+      try visitor.visitSingularBoolField(value: self.endless, fieldNumber: 2)
+    }
+    if self.firstGeneration != 0 {
+      try visitor.visitSingularUInt64Field(value: self.firstGeneration, fieldNumber: 3)
+    }
+    if !self.entries.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWindowStatus, rhs: WireWindowStatus) -> Bool {
+    if lhs.kept != rhs.kept {return false}
+    if lhs.endless != rhs.endless {return false}
+    if lhs.firstGeneration != rhs.firstGeneration {return false}
+    if lhs.entries != rhs.entries {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWindowEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".WindowEntry"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}acquisition\0\u{1}generation\0\u{3}frames_expected\0\u{3}frames_held\0\u{1}ended\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.acquisition) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.framesExpected) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.framesHeld) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.ended) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.acquisition.isEmpty {
+      try visitor.visitSingularBytesField(value: self.acquisition, fieldNumber: 1)
+    }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 2)
+    }
+    if self.framesExpected != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesExpected, fieldNumber: 3)
+    }
+    if self.framesHeld != 0 {
+      try visitor.visitSingularUInt64Field(value: self.framesHeld, fieldNumber: 4)
+    }
+    if self.ended != false {
+      try visitor.visitSingularBoolField(value: self.ended, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireWindowEntry, rhs: WireWindowEntry) -> Bool {
+    if lhs.acquisition != rhs.acquisition {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.framesExpected != rhs.framesExpected {return false}
+    if lhs.framesHeld != rhs.framesHeld {return false}
+    if lhs.ended != rhs.ended {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -7111,7 +7346,7 @@ nonisolated extension WireDetectorReply: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ArmRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}nav_shape\0\u{1}frames\0\u{1}trigger\0\u{1}margins\0\u{3}frames_per_partition\0\u{2}7endless\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}nav_shape\0\u{1}frames\0\u{1}trigger\0\u{1}margins\0\u{3}frames_per_partition\0\u{2}7endless\0\u{1}window\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -7125,6 +7360,7 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 4: try { try decoder.decodeSingularMessageField(value: &self._margins) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.framesPerPartition) }()
       case 60: try { try decoder.decodeSingularBoolField(value: &self.endless) }()
+      case 61: try { try decoder.decodeSingularUInt32Field(value: &self.window) }()
       default: break
       }
     }
@@ -7153,6 +7389,9 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.endless != false {
       try visitor.visitSingularBoolField(value: self.endless, fieldNumber: 60)
     }
+    if self.window != 0 {
+      try visitor.visitSingularUInt32Field(value: self.window, fieldNumber: 61)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -7163,6 +7402,7 @@ nonisolated extension WireArmRequest: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs._margins != rhs._margins {return false}
     if lhs.framesPerPartition != rhs.framesPerPartition {return false}
     if lhs.endless != rhs.endless {return false}
+    if lhs.window != rhs.window {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -62,6 +62,7 @@ extension RelayService: ControlHandling {
         directory.controlPort = UInt32(ports.control)
         directory.livePort = UInt32(ports.live)
         directory.workPort = 0
+        directory.endpoints = access.flatMap(\.endpoints)
         return directory
     }
 

@@ -40,6 +40,8 @@ struct ControlDesk<Address: Sendable, Answer: Sendable>: Sendable {
     /// Requests that wait for their answers: of all peers, and of one, so that one leaves room for others.
     static var maximumOutstanding: Int { 256 }
     static var maximumOfPeer: Int { 32 }
+    /// Beyond that, for those that end an acquisition: whoever has to can, however many wait for its end.
+    static var reserve: Int { 16 }
     static var defaultDeadline: Duration { .seconds(5) }
     static var longestDeadline: Duration { .seconds(600) }
     /// Of what takes as long as an acquisition.
@@ -77,7 +79,8 @@ struct ControlDesk<Address: Sendable, Answer: Sendable>: Sendable {
             case .conflict: return .refused(.idOfAnotherRequest)
             }
         }
-        guard work.count < Self.maximumOutstanding, ofPeer[peer, default: 0] < Self.maximumOfPeer else {
+        let room = Self.maximumOutstanding + (request.endsAcquisition ? Self.reserve : 0)
+        guard work.count < room, ofPeer[peer, default: 0] < Self.maximumOfPeer else {
             return .refused(.tooManyWaiting(work.count))
         }
         if isRemembered { cache.admit(id: request.id, fingerprint: fingerprint, from: address) }
@@ -136,6 +139,14 @@ extension WireRequest {
     package var takesAcquisitions: Bool {
         switch kind {
         case .scan, .wait: true
+        default: false
+        }
+    }
+
+    /// Whether it stops or aborts.
+    fileprivate var endsAcquisition: Bool {
+        switch kind {
+        case .stop, .abort: true
         default: false
         }
     }

@@ -50,6 +50,11 @@ extension ControlOperations {
                 message: "the trigger \"\(arm.trigger)\" is not known; soft, internal or nothing")
         }
         let (receiver, scan, status) = (receiver, parts.scan, status)
+        guard arm.window == 0 || WireLimits.window.contains(Int(arm.window)) else {
+            throw RequestFailure(
+                code: .invalidArgument,
+                message: "a window of \(arm.window) acquisitions; 1 to \(WireLimits.window.upperBound) are possible")
+        }
         let wanted = RequestedScan(arm)
         let generation = receiver.counters.generation
         let attempt: @Sendable () async throws(RequestFailure) -> Void = { [detector] () throws(RequestFailure) in
@@ -73,6 +78,8 @@ extension ControlOperations {
             try await reset(deadline)
             do throws(RequestFailure) { try await attempt() } catch { throw withdrawn(error, before) }
         }
+        table.keep(arm.window == 0 ? nil : Int(arm.window))
+        status.begins(series: generation + 1, isEndless: arm.endless)
         return await awaitHeader(after: generation, deadline)
     }
 
@@ -206,13 +213,18 @@ extension ControlOperations {
 
     // MARK: Waiting
 
-    /// Looks until `isSo`: every few milliseconds at first, then less often. False when `limit` has passed.
-    func wait(until limit: ContinuousClock.Instant, _ isSo: @Sendable () -> Bool) async -> Bool {
-        let began = ContinuousClock.now
+    /// Looks until `isSo`: every few milliseconds at first, then less often, so that many who wait for long cost little.
+    ///
+    /// - Parameter began: since when it is waited for; nil: from now on.
+    /// - Returns: false when `limit` has passed.
+    func wait(
+        until limit: ContinuousClock.Instant, since began: ContinuousClock.Instant? = nil, _ isSo: @Sendable () -> Bool
+    ) async -> Bool {
+        let began = began ?? .now
         while !isSo() {
             let now = ContinuousClock.now
             guard now < limit, !Task.isCancelled else { return isSo() }
-            let pause: Duration = now - began < .seconds(1) ? .milliseconds(2) : .milliseconds(20)
+            let pause = min(.milliseconds(50), max(.milliseconds(2), (now - began) / 20))
             try? await Task.sleep(until: min(limit, now + pause), clock: .continuous)
         }
         return true

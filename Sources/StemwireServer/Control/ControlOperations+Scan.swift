@@ -49,13 +49,14 @@ extension ControlOperations {
         onProgress: @Sendable (_ placed: Int, _ expected: Int) -> Void
     ) async throws(RequestFailure) -> AcquisitionSummary {
         var told = -1
+        let began = ContinuousClock.now
         while true {
             let turn = min(deadline, .now + Self.progressInterval)
             let isOver: @Sendable () -> Bool = { [table] in table.summaries.contains { $0.generation >= generation } }
             let isLost: @Sendable () -> Bool = { [status] in
                 status.state == "disconnected" || (!mayStillBegin && status.state == "idle")
             }
-            _ = await wait(until: turn) { isOver() || isLost() }
+            _ = await wait(until: turn, since: began) { isOver() || isLost() }
             // The end is told after the state.
             if isLost() { _ = await wait(until: min(deadline, .now + Self.reserve), isOver) }
             if let summary = table.summaries.first(where: { $0.generation >= generation }) { return summary }

@@ -23,6 +23,8 @@ final class ControlOperations: ControlHandling {
         let announce: @Sendable (WireEvent) -> Void
         let livePort: Int
         let workPort: Int
+        /// Of control, live and work.
+        let guards: [SocketGuard]
     }
 
     let configuration: ServerConfiguration
@@ -153,6 +155,7 @@ final class ControlOperations: ControlHandling {
             Topic.acquisition(source: source), .tile(source: source), .results(source: source), .event(source: source),
         ].map(\.text)
         directory.udfs = configuration.registry.entries.map(\.name)
+        directory.endpoints = parts.guards.flatMap(\.endpoints)
         return directory
     }
 

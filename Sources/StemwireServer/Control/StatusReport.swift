@@ -27,20 +27,25 @@ final class StatusReport: Sendable {
     private let ring: FrameRing
     private let receiver: MerlinReceiver
     private let table: RunTable
+    private let frames: FrameStore
     private let pins: TilePins
     private let began = ContinuousClock.now
     /// Acquisitions that had ended when the detector was armed last; −1 when it is not armed by this server.
     private let endedWhenArmed = Atomic<Int>(-1)
+    /// The first acquisition since this server armed the detector, and whether it was armed to go on.
+    private let series = Locked<(first: UInt64, isEndless: Bool)>((0, false))
     private let attached = Locked(Attached())
     let subscribers = SubscriberBook()
 
     init(
-        configuration: ServerConfiguration, ring: FrameRing, receiver: MerlinReceiver, table: RunTable, pins: TilePins
+        configuration: ServerConfiguration, ring: FrameRing, receiver: MerlinReceiver, table: RunTable,
+        frames: FrameStore, pins: TilePins
     ) {
         self.configuration = configuration
         self.ring = ring
         self.receiver = receiver
         self.table = table
+        self.frames = frames
         self.pins = pins
     }
 
@@ -60,6 +65,9 @@ final class StatusReport: Sendable {
 
     /// The detector has been armed; the state shows it also while the acquisition header is on its way.
     func armed() { endedWhenArmed.store(receiver.counters.endedAcquisitions, ordering: .releasing) }
+
+    /// The detector has been armed, for one acquisition or for a series of them that begins with generation `first`.
+    func begins(series first: UInt64, isEndless: Bool) { series.value = (first, isEndless) }
 
     /// The detector is not armed any more, whether or not a frame came.
     func disarmed() { endedWhenArmed.store(-1, ordering: .releasing) }
@@ -133,7 +141,34 @@ final class StatusReport: Sendable {
         }
         status.subscribers = subscribers.wire()
         status.access = access(attached)
+        status.window = window(records, isArmed: status.armed)
         return status
+    }
+
+    private func window(_ records: [AcquisitionRecord], isArmed: Bool) -> WireWindowStatus {
+        var window = WireWindowStatus()
+        let series = series.value
+        window.kept = UInt32(table.kept)
+        window.endless = series.isEndless && isArmed
+        window.firstGeneration = series.first
+        window.entries = records.map { record in
+            var entry = WireWindowEntry()
+            entry.acquisition = .init(record.description.id.bytes)
+            entry.generation = record.description.generation
+            entry.framesExpected = UInt64(record.description.framesExpected)
+            entry.framesHeld = UInt64(frames.frames(of: record.description.generation))
+            entry.ended = record.summary != nil
+            return entry
+        }
+        return window
+    }
+
+    /// Seconds since results of an acquisition were published last, or since it began; 0 when all have been.
+    func resultAge(of record: AcquisitionRecord) -> Double {
+        guard !record.isDrained, !record.runs.isEmpty else { return 0 }
+        let published = attached.withLock { $0.live }?.updatedAt.load(ordering: .relaxed) ?? 0
+        return max(
+            0, Double(WallClock.nanoseconds()) / 1e9 - max(Double(published) / 1e9, record.description.startedAt))
     }
 
     private func failedHandshakes(_ service: String, _ attached: Attached) -> UInt64 {

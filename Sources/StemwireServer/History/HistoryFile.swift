@@ -9,13 +9,13 @@ struct HistoryFile {
     private let database: DatabaseQueue
 
     /// Opens the file, or makes it.
-    init(path: String) throws {
+    init(path: String, lockPatience: Duration) throws {
         let folder = (path as NSString).deletingLastPathComponent
         if !folder.isEmpty {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         }
         var configuration = Configuration()
-        configuration.busyMode = .timeout(HistoryStore.lockPatience)
+        configuration.busyMode = .timeout(lockPatience / .seconds(1))
         database = try DatabaseQueue(path: path, configuration: configuration)
         try Self.migrator.migrate(database)
     }

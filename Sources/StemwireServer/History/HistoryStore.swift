@@ -12,9 +12,6 @@ import StemwireSystem
 final class HistoryStore: Sendable {
     /// Entries that wait to be written; each may hold an acquisition's results in memory.
     static let longestQueue = 64
-    /// How long another process may have the file locked, and how long a file that failed is left alone.
-    static let lockPatience = 1.0
-    static let retryPause = Duration.seconds(5)
 
     private enum Job: Sendable {
         case write(@Sendable () -> WireHistoryEntry)
@@ -31,12 +28,16 @@ final class HistoryStore: Sendable {
 
     private final class Shared: Sendable {
         let path: String
+        let lockPatience: Duration
+        let retryPause: Duration
         let logger: Logger
         let inbox = Locked(Inbox())
         let wakeUp = CountingSemaphore()
 
-        init(_ path: String, _ logger: Logger) {
+        init(_ path: String, _ lockPatience: Duration, _ retryPause: Duration, _ logger: Logger) {
             self.path = path
+            self.lockPatience = lockPatience
+            self.retryPause = retryPause
             self.logger = logger
         }
 
@@ -52,9 +53,9 @@ final class HistoryStore: Sendable {
                     if isStopped { return }
                     continue
                 }
-                if file == nil, failedAt.map({ .now - $0 >= HistoryStore.retryPause }) ?? true {
+                if file == nil, failedAt.map({ .now - $0 >= retryPause }) ?? true {
                     do {
-                        file = try HistoryFile(path: path)
+                        file = try HistoryFile(path: path, lockPatience: lockPatience)
                         failedAt = nil
                     } catch {
                         failedAt = .now
@@ -119,9 +120,14 @@ final class HistoryStore: Sendable {
     private let shared: Shared
     private let thread: NamedThread
 
-    /// - Parameter path: of the file, which is made when the first entry comes, with the directories it lies in.
-    init(path: String, logger: Logger) throws(SystemError) {
-        let shared = Shared(path, logger)
+    /// - Parameters:
+    ///   - path: of the file, which is made when the first entry comes, with the directories it lies in.
+    ///   - lockPatience: how long another process may have the file locked.
+    ///   - retryPause: how long a file that failed is left alone.
+    init(
+        path: String, logger: Logger, lockPatience: Duration = .seconds(1), retryPause: Duration = .seconds(5)
+    ) throws(SystemError) {
+        let shared = Shared(path, lockPatience, retryPause, logger)
         self.shared = shared
         thread = try NamedThread("history") { shared.run() }
     }

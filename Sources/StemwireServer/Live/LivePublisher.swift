@@ -49,6 +49,8 @@ actor LivePublisher {
         let tilesPublished = Atomic<UInt64>(0)
         let tilesDropped = Atomic<UInt64>(0)
         let updatesPublished = Atomic<UInt64>(0)
+        /// When the last one was; wall clock, nanoseconds.
+        let updatedAt = Atomic<UInt64>(0)
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
@@ -209,6 +211,7 @@ actor LivePublisher {
                 $0.append(copying: mask)
             }
             counters.updatesPublished.wrappingAdd(1, ordering: .relaxed)
+            counters.updatedAt.store(WallClock.nanoseconds(), ordering: .relaxed)
         }
         reactor.schedule(after: .milliseconds(2)) { [self] in sendNextUpdates() }
     }

@@ -9,8 +9,25 @@ extension AcquisitionServer {
     /// All figures in Prometheus' text form; empty when the server is not running.
     public func metrics() -> String {
         guard let (status, table, _) = operation else { return "" }
-        return status.wire().metrics(
-            totals: table.totals, residentBytes: ProcessMemory.residentBytes, openDescriptors: Machine.openDescriptors)
+        let wire = status.wire()
+        var figures = ServerFigures()
+        figures.totals = table.totals
+        figures.residentBytes = ProcessMemory.residentBytes
+        figures.openDescriptors = Machine.openDescriptors
+        if let gaps = receiver?.counters.gaps {
+            (figures.receiveGaps, figures.receiveGapSeconds) = (gaps.counts, gaps.seconds)
+        }
+        if let newest = table.acquisitions.last {
+            figures.resultAge = status.resultAge(of: newest)
+            if !wire.fileUri.isEmpty {
+                let bytes = Double(newest.description.format.decodedPixel.bytesPerPixel)
+                let pixels = Double(newest.description.sigShape.pixelCount)
+                let placed = wire.hasAcquisition ? wire.acquisition : wire.previousAcquisition
+                let waiting = placed.accounting.placed - min(placed.accounting.placed, wire.framesWritten)
+                figures.recorderLagBytes = Double(waiting) * pixels * bytes
+            }
+        }
+        return wire.metrics(figures)
     }
 
     /// Whether the process turns.

@@ -22,6 +22,19 @@ struct MetricsText {
 
     mutating func gauge(_ name: String, _ help: String, _ value: Double) { add(name, "gauge", help, [([], value)]) }
 
+    /// - Parameters:
+    ///   - bounds: upper ends of the classes.
+    ///   - counts: of each class, and of one more for what is larger.
+    mutating func histogram(_ name: String, _ help: String, bounds: [Double], counts: [UInt64], sum: Double) {
+        text += "# HELP stemwire_\(name) \(help)\n# TYPE stemwire_\(name) histogram\n"
+        var total: UInt64 = 0
+        for (count, bound) in zip(counts, bounds.map { "\($0)" } + ["+Inf"]) {
+            total += count
+            text += "stemwire_\(name)_bucket{le=\"\(bound)\"} \(total)\n"
+        }
+        text += "stemwire_\(name)_sum \(Self.number(sum))\nstemwire_\(name)_count \(total)\n"
+    }
+
     private static func number(_ value: Double) -> String {
         value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : "\(value)"
     }
@@ -64,9 +77,24 @@ struct AccountingTotals: Sendable {
     }
 }
 
+/// What metrics tell beside the status.
+struct ServerFigures: Sendable {
+    var totals = AccountingTotals()
+    var residentBytes = 0
+    var openDescriptors = 0
+    /// Silence between reads in acquisitions: gaps of each class of `GapHistogram.bounds`, and all together, seconds.
+    var receiveGaps: [UInt64] = []
+    var receiveGapSeconds = 0.0
+    /// Seconds since results were published last, while there are some to come.
+    var resultAge = 0.0
+    /// Bytes of frames that have come and are not in the file yet; nil when nothing is recorded.
+    var recorderLagBytes: Double?
+}
+
 extension WireStatus {
     /// The server's metrics.
-    func metrics(totals: AccountingTotals, residentBytes: Int, openDescriptors: Int) -> String {
+    func metrics(_ figures: ServerFigures) -> String {
+        let totals = figures.totals
         var metrics = MetricsText()
         metrics.counter("frames_received_total", "Frame messages received from the detector.", detector.framesReceived)
         metrics.counter("bytes_received_total", "Bytes received from the detector.", detector.bytesReceived)
@@ -100,12 +128,22 @@ extension WireStatus {
         metrics.counter("ring_waits_total", "How often the receiver had to wait for memory.", ring.waitsForSpace)
         metrics.gauge("spool_capacity_bytes", "File for frames when memory is short.", Double(dispatch.spoolBytesTotal))
         metrics.gauge("spool_used_bytes", "Of that, in use.", Double(dispatch.spoolBytesUsed))
+        metrics.histogram(
+            "receive_gap_seconds", "Silence between two reads of the data socket, in acquisitions.",
+            bounds: GapHistogram.bounds, counts: figures.receiveGaps, sum: figures.receiveGapSeconds)
+        metrics.gauge(
+            "result_age_seconds", "Since results were published last, while there are some to come; else 0.",
+            figures.resultAge)
+        if let lag = figures.recorderLagBytes {
+            metrics.gauge("recorder_lag_bytes", "Frames that have come and are not in the file yet.", lag)
+            metrics.gauge("recorder_frames_written", "Frames of this acquisition in the file.", Double(framesWritten))
+        }
         addLive(to: &metrics)
         addWork(to: &metrics)
         addAccess(to: &metrics)
         metrics.gauge("uptime_seconds", "Since the server was started.", Double(uptimeMs) / 1000)
-        metrics.gauge("resident_memory_bytes", "Memory of the process.", Double(residentBytes))
-        metrics.gauge("open_descriptors", "Open files and sockets of the process.", Double(openDescriptors))
+        metrics.gauge("resident_memory_bytes", "Memory of the process.", Double(figures.residentBytes))
+        metrics.gauge("open_descriptors", "Open files and sockets of the process.", Double(figures.openDescriptors))
         return metrics.text
     }
 

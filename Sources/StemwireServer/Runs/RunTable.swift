@@ -25,10 +25,17 @@ package final class RunTable: Sendable {
         var registered: [Registered] = []
         /// The newest last. Those that have ended are kept for snapshots, a few of them.
         var acquisitions: [AcquisitionRecord] = []
+        /// Ended ones that are kept, at most.
+        var kept: Int
         /// How the last acquisitions ended, the newest last.
         var summaries: [AcquisitionSummary] = []
         var count = 0
         var totals = AccountingTotals()
+
+        /// Lets the oldest acquisitions go that are over and worked on.
+        mutating func limit() {
+            for old in acquisitions.filter(\.isDrained).dropLast(kept) { acquisitions.removeAll { $0 === old } }
+        }
     }
 
     /// Acquisitions whose end is remembered.
@@ -40,7 +47,7 @@ package final class RunTable: Sendable {
     let offered = Locked<[WorkerID: Set<String>]>([:])
     private let lanes: Int
     private let keptAcquisitions: Int
-    private let state = Locked(State())
+    private let state: Locked<State>
     /// Called, on any thread, when there are first results, or final ones, or a run was added.
     private let onChange: @Sendable () -> Void
     /// Told when an acquisition has ended, and again when its results are final; on any thread.
@@ -62,6 +69,7 @@ package final class RunTable: Sendable {
         self.registry = registry
         self.lanes = lanes
         self.keptAcquisitions = keptAcquisitions
+        state = Locked(State(kept: keptAcquisitions))
         self.admits = admits
         self.onChange = onChange
         self.onEnd = onEnd
@@ -213,10 +221,7 @@ package final class RunTable: Sendable {
             state.registered.removeAll { $0.acquisitionsLeft == 0 }
             state.acquisitions.append(record)
             state.count += 1
-            let ended = state.acquisitions.filter(\.isDrained)
-            for old in ended.dropLast(keptAcquisitions) {
-                state.acquisitions.removeAll { $0 === old }
-            }
+            state.limit()
             return record
         }
     }
@@ -239,9 +244,16 @@ package final class RunTable: Sendable {
     /// A thread has worked on all its frames of this acquisition.
     func laneFinished(_ record: AcquisitionRecord) {
         guard record.laneFinished() else { return }
+        state.withLock { $0.limit() }
         onChange()
         if let summary = record.summary { onEnd(summary, record) }
     }
+
+    /// Keeps so many ended acquisitions from the next one on; nil: as many as usual.
+    func keep(_ count: Int?) { state.withLock { $0.kept = count ?? keptAcquisitions } }
+
+    /// Ended acquisitions that are kept, at most.
+    var kept: Int { state.withLock { $0.kept } }
 
     /// All acquisitions that are kept, the newest last.
     package var acquisitions: [AcquisitionRecord] { state.withLock { $0.acquisitions } }

@@ -3,8 +3,9 @@ import ZeroMQ
 
 /// Who may come in, and as what: the content of an allow-list file. I/O-free.
 ///
-/// A line for each peer: name, role and public key (40 characters of Z85), with blanks between. Lines that begin with `#`
-/// and empty ones mean nothing.
+/// A line for each peer: name, role and public key (40 characters of Z85), with blanks between; or, for one that comes by
+/// HTTP, name, role and the hash of its token (`sha256:` and 64 hexadecimal digits). Lines that begin with `#` and empty ones
+/// mean nothing.
 public struct AllowList: Sendable, Equatable {
     public struct Entry: Sendable, Hashable {
         public let name: String
@@ -18,9 +19,25 @@ public struct AllowList: Sendable, Equatable {
         }
     }
 
+    /// Who comes by HTTP, with a token.
+    public struct Page: Sendable, Hashable {
+        public let name: String
+        public let role: PeerRole
+        public let token: WebTokenHash
+
+        public init(name: String, role: PeerRole, token: WebTokenHash) {
+            self.name = name
+            self.role = role
+            self.token = token
+        }
+    }
+
     static let longestName = 64
 
+    /// Those with keys.
     public private(set) var entries: [Entry] = []
+    /// Those with web tokens.
+    public private(set) var pages: [Page] = []
     /// Lines that let nobody in, since they cannot be read.
     public private(set) var problems: [String] = []
 
@@ -36,8 +53,12 @@ public struct AllowList: Sendable, Equatable {
                     throw .badLine("a line is NAME ROLE KEY; this one has \(words.count) words")
                 }
                 guard let role = PeerRole(rawValue: String(words[1])) else { throw .unknownRole(String(words[1])) }
+                if let token = WebTokenHash(words[2]) {
+                    try add(Page(name: String(words[0]), role: role, token: token))
+                    continue
+                }
                 guard let key = try? CurvePublicKey(z85: String(words[2])) else {
-                    throw .badLine("a key has 40 characters of Z85")
+                    throw .badLine("a key has 40 characters of Z85; a web token's hash is sha256: and 64 digits")
                 }
                 try add(Entry(name: String(words[0]), role: role, key: key))
             } catch {
@@ -49,27 +70,45 @@ public struct AllowList: Sendable, Equatable {
     /// The file's content.
     public var text: String {
         """
-        # Who may come in: name, role (viewer < controller < worker < admin), public key.
+        # Who may come in: name, role (viewer < controller < worker < admin), public key or hash of a web token.
         # Written by `stemwire enrol` and `stemwire revoke`; a running server heeds changes at once.
 
         """ + entries.map { "\($0.name) \($0.role) \($0.key.z85)\n" }.joined()
+            + pages.map { "\($0.name) \($0.role) \($0.token)\n" }.joined()
     }
 
     /// - Throws: `AllowListError` for a name or a key that is there already, or cannot be.
     public mutating func add(_ entry: Entry) throws(AllowListError) {
-        let isName = entry.name.utf8.allSatisfy { byte in
-            byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "#") && byte != UInt8(ascii: "\"")
-        }
-        guard isName, (1...Self.longestName).contains(entry.name.utf8.count) else { throw .badName(entry.name) }
-        guard !entries.contains(where: { $0.name == entry.name }) else { throw .nameIsTaken(entry.name) }
+        try check(entry.name)
         guard !entries.contains(where: { $0.key == entry.key }) else { throw .badLine("the key is there already") }
         entries.append(entry)
     }
 
+    /// - Throws: `AllowListError` for a name or a token that is there already, or cannot be; for a role that no page has.
+    public mutating func add(_ page: Page) throws(AllowListError) {
+        try check(page.name)
+        guard page.role != .worker else { throw .noPageRole(page.role) }
+        guard !pages.contains(where: { $0.token == page.token }) else { throw .badLine("the token is there already") }
+        pages.append(page)
+    }
+
+    private func check(_ name: String) throws(AllowListError) {
+        let isName = name.utf8.allSatisfy { byte in
+            byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "#") && byte != UInt8(ascii: "\"")
+        }
+        guard isName, (1...Self.longestName).contains(name.utf8.count) else { throw .badName(name) }
+        guard !entries.contains(where: { $0.name == name }), !pages.contains(where: { $0.name == name }) else {
+            throw .nameIsTaken(name)
+        }
+    }
+
     /// - Throws: `AllowListError.unknownName`.
     public mutating func remove(_ name: String) throws(AllowListError) {
-        guard let index = entries.firstIndex(where: { $0.name == name }) else { throw .unknownName(name) }
-        entries.remove(at: index)
+        guard entries.contains(where: { $0.name == name }) || pages.contains(where: { $0.name == name }) else {
+            throw .unknownName(name)
+        }
+        entries.removeAll { $0.name == name }
+        pages.removeAll { $0.name == name }
     }
 }
 
@@ -79,6 +118,8 @@ public enum AllowListError: Error, Sendable, Hashable, CustomStringConvertible {
     case nameIsTaken(String)
     case unknownName(String)
     case unknownRole(String)
+    /// A role that one who comes by HTTP cannot have.
+    case noPageRole(PeerRole)
     case badLine(String)
 
     public var description: String {
@@ -89,6 +130,8 @@ public enum AllowListError: Error, Sendable, Hashable, CustomStringConvertible {
         case .unknownName(let name): "nobody called \(name) is enrolled"
         case .unknownRole(let role):
             "\"\(role)\" is none of the roles \(PeerRole.allCases.map(\.rawValue).joined(separator: ", "))"
+        case .noPageRole(let role):
+            "a web token is a viewer's, a controller's or an admin's: nobody comes by HTTP as \(role)"
         case .badLine(let why): why
         }
     }

@@ -8,16 +8,11 @@ import ZeroMQ
 ///
 /// Lives on a reactor of its own. Without it nobody new comes in: the sockets insist on an answer (`zapEnforceDomain`).
 package actor Gatekeeper {
-    /// How often the allow list is looked at: a revoked peer is cut off within a second.
-    private static let lookInterval = Duration.milliseconds(200)
-
     private let reactor: Reactor
     private let socket: Socket
-    private let keys: KeyDirectory
+    private var follower: AllowListFollower
     private let ownPeers: [AllowList.Entry]
     private let logger: Logger
-    private var listState: FileState?
-    private var isListMissing = false
     private var lastWarning: ContinuousClock.Instant?
 
     nonisolated let secretKey: CurveSecretKey
@@ -39,12 +34,10 @@ package actor Gatekeeper {
         let pair = try keys.serverKeys()
         (secretKey, publicKey) = (pair.secretKey, pair.publicKey)
         self.reactor = reactor
-        self.keys = keys
         self.logger = logger
         ownPeers = configuration.ownPeers
-        listState = keys.allowListState
-        let list = try keys.allowList()
-        if let problem = list.problems.first { throw TrustError.badList(keys.allowListPath, problem) }
+        follower = try AllowListFollower(keys)
+        let list = follower.list
         peers.value = Self.table(list.entries + ownPeers)
         socket = try Socket(.router, in: context)
         if list.entries.isEmpty {
@@ -56,7 +49,7 @@ package actor Gatekeeper {
     package func start() throws(ZMQError) {
         try socket.bind(ZAPRequest.endpoint)
         reactor.watch(socket) { [self] _ in answer() }
-        reactor.schedule(every: Self.lookInterval) { [self] in look() }
+        reactor.schedule(every: AllowListFollower.interval) { [self] in look() }
     }
 
     package func stop() { socket.close() }
@@ -76,25 +69,8 @@ package actor Gatekeeper {
     // MARK: The list
 
     private func look() {
-        let state = keys.allowListState
-        guard state != listState || isListMissing else { return }
-        listState = state
-        let list: AllowList
-        do throws(TrustError) {
-            list = try keys.allowList()
-        } catch {
-            // Those who are in stay: a file system that is away for a moment is no revocation.
-            if !isListMissing {
-                logger.error("the allow list cannot be read: nobody new comes in", metadata: ["why": "\(error)"])
-            }
-            isListMissing = true
-            return
-        }
-        isListMissing = false
-        for problem in list.problems {
-            logger.error("the allow list has a line that lets nobody in", metadata: ["why": "\(problem)"])
-        }
-        let new = Self.table(list.entries + ownPeers)
+        guard follower.look(logger) else { return }
+        let new = Self.table(follower.list.entries + ownPeers)
         let old = peers.withLock { peers in
             defer { peers = new }
             return peers
@@ -125,7 +101,7 @@ package actor Gatekeeper {
 
     private func judge(_ request: ZAPRequest) -> [[UInt8]] {
         guard case .curve(let key) = request.credentials else { return request.refuse("a CURVE key is needed") }
-        guard !isListMissing else { return request.refuse("the allow list cannot be read", isForGood: false) }
+        guard follower.isThere else { return request.refuse("the allow list cannot be read", isForGood: false) }
         guard let peer = peer(key.z85) else {
             // Of a flood, one a second; the status counts all.
             let isFirst = lastWarning.map { .now - $0 >= .seconds(1) } ?? true

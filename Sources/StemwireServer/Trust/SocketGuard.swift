@@ -1,3 +1,4 @@
+import StemwireProtocol
 import StemwireSystem
 import Synchronization
 import ZeroMQ
@@ -29,6 +30,7 @@ package final class SocketGuard: Sendable {
     private let maximumConnections: Int
     private let connections = Locked(ConnectionBook())
     private let tally = Locked(Tally())
+    private let addresses = Locked<[String]>([])
 
     /// What has come of connections. libzmq does not tell of each handshake that comes to nothing; those that are over and
     /// never came to anything are told by the difference.
@@ -62,6 +64,7 @@ package final class SocketGuard: Sendable {
     /// Binds a socket, with encryption unless nobody is asked. Returns the TCP endpoint with its port.
     package func bind(_ socket: borrowing Socket, at endpoint: String) throws(ZMQError) -> String {
         connections.withLock { $0.removeAll() }
+        addresses.value = []
         // First: what is bound before the keys are set goes without them.
         if let ipcPath { try socket.bind(ipcPath) }
         if let gatekeeper {
@@ -72,7 +75,21 @@ package final class SocketGuard: Sendable {
                 options.zapEnforceDomain = true
             }
         }
-        return try socket.bind(endpoint)
+        let bound = try socket.bind(endpoint)
+        addresses.value = [bound] + (ipcPath.map { [$0] } ?? [])
+        return bound
+    }
+
+    /// The ways to the socket, for the directory.
+    package var endpoints: [WireEndpoint] {
+        addresses.value.map { address in
+            var endpoint = WireEndpoint()
+            (endpoint.service, endpoint.address) = (service, address)
+            if let gatekeeper, !address.hasPrefix("ipc:") {
+                (endpoint.needsKey, endpoint.publicKey) = (true, gatekeeper.publicKey.z85)
+            }
+            return endpoint
+        }
     }
 
     // MARK: Messages

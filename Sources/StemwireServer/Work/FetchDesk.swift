@@ -55,7 +55,7 @@ final class FetchDesk {
         let acquisition = [UInt8](fetch.acquisition)
         guard let record = record(acquisition) else {
             return socket.refuse(
-                routingID, .notFound, "fetch \(fetch.request): this server has no frames of that acquisition")
+                routingID, .notFound, "fetch \(fetch.request): this server has no frames of that acquisition\(window)")
         }
         let expected = UInt64(record.description.framesExpected)
         guard fetch.count > 0, fetch.first < expected, fetch.count <= expected - fetch.first else {
@@ -71,6 +71,14 @@ final class FetchDesk {
                 routingID, .busy, "fetch \(fetch.request): \(FetchPeer.maximumRequests) fetches wait already")
         }
         serve(key)
+    }
+
+    /// What there is in place of an acquisition that is not there.
+    private var window: String {
+        let held = table.acquisitions.map(\.description.generation)
+        guard let oldest = held.first, let newest = held.last else { return "" }
+        return
+            "; it keeps acquisitions \(oldest) to \(newest) (more with a larger window: arm, or `stemwire serve --keep`)"
     }
 
     private func record(_ acquisition: [UInt8]) -> AcquisitionRecord? {

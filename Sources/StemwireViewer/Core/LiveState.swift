@@ -60,6 +60,8 @@ struct LiveState: Sendable {
     private(set) var source: String = ""
     /// The server's control endpoint, as the viewer reaches it.
     private(set) var endpoint: String = ""
+    /// What the server lets the viewer do; nil while that is not known.
+    private(set) var role: PeerRole?
     private(set) var status: WireStatus?
     private(set) var statusAt: ContinuousClock.Instant?
     private(set) var acquisition: Acquisition?
@@ -83,8 +85,10 @@ struct LiveState: Sendable {
     // MARK: The connection
 
     mutating func connected(
-        server: String, source: String, endpoint: String, status: WireStatus, now: ContinuousClock.Instant
+        server: String, source: String, endpoint: String, role: PeerRole? = nil, status: WireStatus,
+        now: ContinuousClock.Instant
     ) {
+        self.role = role
         self.endpoint = endpoint
         self.server = server
         self.source = source

@@ -15,7 +15,7 @@ struct OutgoingState: Sendable {
 
     var serial: UInt64
     var skipped: UInt64
-    var mayControl: Bool
+    var permission: PagePermission
     var panes: [Pane]
     var answers: [ViewerSession.Answer]
     var notices: [LiveState.Notice]
@@ -32,7 +32,12 @@ struct OutgoingState: Sendable {
         members.append(
             (
                 "viewer",
-                .object([("skipped", .int(skipped)), ("pages", .int(pages)), ("mayControl", .bool(mayControl))])
+                .object([
+                    ("skipped", .int(skipped)), ("pages", .int(pages)), ("mayControl", .bool(permission.mayControl)),
+                    ("looksOnly", .bool(permission.looksOnly)), ("reason", .text(permission.reason)),
+                    ("guest", permission.guest.map { .string($0.name) } ?? .null),
+                    ("role", permission.guest.map { .string($0.role.rawValue) } ?? .null),
+                ])
             ))
         members.append(("panes", .array(panes.map { $0.json(state, &arrays, now) })))
         members.append(

@@ -11,6 +11,8 @@ enum ViewerRequest: Sendable, Equatable {
     /// The page lets go of a virtual detector.
     case dropDetector(String)
     case command(number: Int, ViewerCommand)
+    /// Who the page is: its first message, where the viewer asks.
+    case token(String)
 }
 
 /// What one pane of a page shows.
@@ -39,6 +41,12 @@ enum ViewerCommand: Sendable, Equatable {
     /// Tell the values of these variables of the detector.
     case settings([String])
     case set(String, to: String)
+
+    /// Whether it changes something.
+    var needsControl: Bool {
+        if case .settings = self { return false }
+        return true
+    }
 }
 
 /// A variable of the detector.
@@ -73,6 +81,7 @@ extension ViewerRequest {
     /// The largest message that a page may send.
     static let maximumBytes = 16 << 10
     private static let panes = 6
+    private static let tokenLength = 256
 
     /// Reads a page's message.
     ///
@@ -101,7 +110,12 @@ extension ViewerRequest {
                 throw ViewerRequestError("a command has a number, its id")
             }
             self = .command(number: number, try ViewerCommand(message))
-        default: throw ViewerRequestError("its type is none of next, view, detector, dropDetector, command")
+        case "token":
+            guard let token = message["token"]?.string, token.utf8.count <= Self.tokenLength else {
+                throw ViewerRequestError("a token is a text of at most \(Self.tokenLength) bytes")
+            }
+            self = .token(token)
+        default: throw ViewerRequestError("its type is none of next, view, detector, dropDetector, command, token")
         }
     }
 }

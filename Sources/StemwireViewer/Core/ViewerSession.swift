@@ -47,7 +47,10 @@ struct ViewerSession: Sendable {
     /// How soon a frame that has not come yet is asked for again.
     private static let patience = Duration.milliseconds(500)
 
-    let mayControl: Bool
+    /// What the page's own token allows.
+    var permission: PagePermission {
+        didSet { if permission != oldValue { mustTell = true } }
+    }
     private(set) var panes: [PaneRequest] = []
     private var sent: [String: Sent] = [:]
     private var sentState: UInt64 = 0
@@ -71,7 +74,7 @@ struct ViewerSession: Sendable {
         case unavailable(String, mayCome: Bool)
     }
 
-    init(mayControl: Bool) { self.mayControl = mayControl }
+    init(_ permission: PagePermission) { self.permission = permission }
 
     // MARK: Requests
 
@@ -81,12 +84,12 @@ struct ViewerSession: Sendable {
         case .view(let panes):
             self.panes = panes
             mustTell = true
-        case .command(let number, _) where !mayControl:
-            answer(Answer(number: number, isDone: false, text: "this viewer may look only"))
-        case .detector(let detector) where mayControl: return [.detector(detector)]
-        case .dropDetector(let id) where mayControl: return [.dropDetector(id)]
+        case .command(let number, let command) where !permission.mayControl && command.needsControl:
+            answer(Answer(number: number, isDone: false, text: permission.reason))
+        case .detector(let detector) where permission.mayControl: return [.detector(detector)]
+        case .dropDetector(let id) where permission.mayControl: return [.dropDetector(id)]
         case .command(let number, let command): return [.command(number: number, command)]
-        case .detector, .dropDetector: break
+        case .detector, .dropDetector, .token: break
         }
         return []
     }
@@ -134,6 +137,7 @@ struct ViewerSession: Sendable {
     mutating func compose(
         _ state: LiveState, detectors: [String: DetectorDesk.Entry], now: ContinuousClock.Instant
     ) -> OutgoingState? {
+        let allowed = PagePermission(looksOnly: permission.looksOnly, guest: permission.guest, server: state.role)
         guard canTake else { return nil }
         let due = lastSent.map { now - $0 >= Self.heartbeat } ?? true
         guard mustTell || due || state.version != sentState else { return nil }
@@ -154,7 +158,7 @@ struct ViewerSession: Sendable {
             pastTold = state.pastVersion
         }
         return OutgoingState(
-            serial: serial, skipped: skipped, mayControl: mayControl, panes: shown, answers: answers, notices: notices,
+            serial: serial, skipped: skipped, permission: allowed, panes: shown, answers: answers, notices: notices,
             tellsPast: pastTold != state.pastVersion)
     }
 

@@ -1,5 +1,7 @@
 // The WebSocket to the viewer: asks for one message at a time, reads it, and connects again when it breaks.
 
+import { NOT_LET_IN } from "./role.js";
+
 const ARRAYS = {
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, int32: Int32Array, float32: Float32Array,
   float64: Float64Array,
@@ -22,9 +24,9 @@ export function decode(buffer) {
 
 export class Connection {
   // `onMessage(header)` is called for each message, `onLink(isOpen, reason)` when the connection comes or goes,
-  // `onOpen(send)` before the first message is asked for.
-  constructor(url, { onMessage, onLink, onOpen }) {
-    Object.assign(this, { url, onMessage, onLink, onOpen });
+  // `onOpen(send)` before the first message is asked for. `role` has the token; it is asked for another where that is not let in.
+  constructor(url, { onMessage, onLink, onOpen, role }) {
+    Object.assign(this, { url, onMessage, onLink, onOpen, role });
     this.wait = 250;
     this.connect();
     setInterval(() => this.watch(), 500);
@@ -36,6 +38,7 @@ export class Connection {
     this.socket.binaryType = "arraybuffer";
     const socket = this.socket;
     socket.onopen = () => {
+      if (this.role.token) this.send({ type: "token", token: this.role.token });
       this.onLink(true, "");
       this.onOpen();
       this.next();
@@ -48,6 +51,7 @@ export class Connection {
     };
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
+      if (event.code === NOT_LET_IN) return this.refused(event.reason);
       this.lost(event.reason || "the viewer does not answer");
     };
   }
@@ -61,8 +65,24 @@ export class Connection {
   lost(reason) {
     this.socket = null;
     this.onLink(false, reason);
-    setTimeout(() => this.connect(), this.wait);
+    this.retry = setTimeout(() => this.connect(), this.wait);
     this.wait = Math.min(2 * this.wait, 4000);
+  }
+
+  // Tried again when there is another token.
+  refused(reason) {
+    this.socket = null;
+    this.onLink(false, reason);
+    this.role.ask(reason);
+  }
+
+  // Connects anew, as with another token.
+  again() {
+    clearTimeout(this.retry);
+    const former = this.socket;
+    if (former) former.onclose = former.onmessage = former.onopen = null;
+    former?.close();
+    this.connect();
   }
 
   watch() {

@@ -16,7 +16,7 @@ export class Detectors {
   add(udf, id = null, parameters = null) {
     const { app, state } = this;
     if (!id && (!state.shape || state.message?.viewer.mayControl === false)) {
-      return app.note(state.shape ? "This viewer may look only." : "There is no pattern yet: a virtual detector needs its shape.", "warning");
+      return app.note(state.shape ? `${state.message.viewer.reason}.` : "There is no pattern yet: a virtual detector needs its shape.", "warning");
     }
     if (state.detectors.length === COLOURS.length) return app.note(`A page has at most ${COLOURS.length} virtual detectors.`, "warning");
     const number = state.detectors.reduce((most, { name }) => Math.max(most, Number(name.split(" ").at(-1)) || 0), 0) + 1;

@@ -11,6 +11,7 @@ import { magnitudes } from "./levels.js";
 import { make, Pane } from "./pane.js";
 import { listPast } from "./past.js";
 import { loadColours } from "./picture.js";
+import { Role } from "./role.js";
 import { drawScaleBar, lengthText } from "./scale.js";
 import { describeSeam, drawSeams } from "./seams.js";
 import { drawShape, grab } from "./shapes.js";
@@ -30,6 +31,7 @@ const state = {
 };
 const looks = { nav: { ...LOOK }, sig: { ...LOOK, scale: "log", map: "inferno" }, side: { ...LOOK } };
 const trust = new Trust();
+const role = new Role(() => connection?.again());
 const panes = {};
 // Whether somebody has said what a pane is to show; else it is the usual channel.
 const isChosen = { nav: false, sig: false, side: false };
@@ -118,7 +120,7 @@ function took(message) {
   const now = performance.now();
   state.message = message;
   state.channels = message.channels;
-  document.body.classList.toggle("look", !message.viewer.mayControl);
+  role.show(message.viewer);
   if (message.acquisition?.sigShape) state.shape = message.acquisition.sigShape;
   doing.took(message.answers);
   for (const notice of message.notices) trust.note(notice.text, notice.severity);
@@ -182,7 +184,7 @@ function showState() {
   const ageMs = nav ? nav.ageMs + performance.now() - nav.receivedAt : null;
   trust.show(message, { nav, ageMs, isPaused: state.isPaused });
   const can = state.isOpen && message.link.state === "connected";
-  doing.show(can, message.server.state);
+  doing.show(can && message.viewer.mayControl, message.server.state);
   for (const name of NAMES) panes[name].root.dataset.stale = String(!can);
 }
 
@@ -389,6 +391,7 @@ async function begin() {
   address.hash = address.search = "";
   connection = new Connection(address.href, {
     onMessage: took,
+    role,
     onOpen: () => {
       detectors.tellAll();
       tellView();

@@ -14,7 +14,7 @@ struct Connections: Sendable {
     enum Accepted: Sendable {
         case web(Web)
         /// A page's WebSocket, and why it is to be closed again, if it is.
-        case page(Socket, refusal: String?)
+        case page(Socket, refusal: String?, authorization: [String])
     }
 
     /// How long a connection may be silent before it has become a WebSocket, or between requests.
@@ -23,9 +23,10 @@ struct Connections: Sendable {
 
     let feed: Feed
     let rules: AccessRules
-    let mayControl: Bool
+    let access: PageAccess
+    let counters = ViewerCounters()
     let maximumPages: Int
-    let texts: [String: @Sendable () -> OperatorText]
+    let texts: [String: OperatorPage]
     let logger: Logger
 
     func listen(host: String, port: Int, group: MultiThreadedEventLoopGroup) async throws -> Listener {
@@ -62,7 +63,9 @@ struct Connections: Sendable {
                         NIOWebSocketFrameAggregator(
                             minNonFinalFragmentSize: 1, maxAccumulatedFrameCount: 16,
                             maxAccumulatedFrameSize: ViewerRequest.maximumBytes))
-                    return Accepted.page(try Socket(wrappingChannelSynchronously: channel), refusal: refusal(head))
+                    return Accepted.page(
+                        try Socket(wrappingChannelSynchronously: channel), refusal: refusal(head),
+                        authorization: head.headers["authorization"])
                 }
             })
         var upgrade = NIOUpgradableHTTPServerPipelineConfiguration(
@@ -111,9 +114,13 @@ struct Connections: Sendable {
         do {
             switch try await accepted.get() {
             case .web(let web): try await serve(web)
-            case .page(let socket, let refusal):
-                let page = PageConnection(feed: feed, mayControl: mayControl, logger: logger)
-                if let refusal { try await page.refuse(socket, refusal) } else { try await page.serve(socket) }
+            case .page(let socket, let refusal, let authorization):
+                let page = PageConnection(feed: feed, access: access, counters: counters, logger: logger)
+                if let refusal {
+                    try await page.refuse(socket, refusal)
+                } else {
+                    try await page.serve(socket, authorization: authorization)
+                }
             }
         } catch {
             logger.debug("a viewer's connection ended: \(error)")
@@ -121,7 +128,8 @@ struct Connections: Sendable {
     }
 
     private func serve(_ web: Web) async throws {
-        let routes = HTTPRoutes(feed: feed, rules: rules, texts: texts, maximumPages: maximumPages)
+        let routes = HTTPRoutes(
+            feed: feed, rules: rules, access: access, counters: counters, texts: texts, maximumPages: maximumPages)
         try await web.executeThenClose { inbound, outbound in
             var head: HTTPRequestHead?
             for try await part in inbound {
@@ -135,8 +143,8 @@ struct Connections: Sendable {
                     head = nil
                     switch routes.reply(request) {
                     case .answer(let answer): try await send(answer, to: request, routes, outbound)
-                    case .moving(let picture):
-                        return try await send(picture, routes, web.channel, outbound)
+                    case .moving(let picture, let visitor):
+                        return try await send(picture, to: visitor, routes, web.channel, outbound)
                     }
                     if !request.isKeepAlive { return }
                 }
@@ -149,6 +157,7 @@ struct Connections: Sendable {
         _ outbound: NIOAsyncChannelOutboundWriter<HTTPPart<HTTPResponseHead, ByteBuffer>>
     ) async throws {
         var headers = routes.headers(mediaType: answer.mediaType, bytes: answer.bytes.count)
+        for (name, value) in answer.headers { headers.add(name: name, value: value) }
         if request?.isKeepAlive != true { headers.add(name: "connection", value: "close") }
         let head = HTTPResponseHead(version: .http1_1, status: answer.status, headers: headers)
         let body =
@@ -162,7 +171,8 @@ extension Connections {
     private static let writeLimit = TimeAmount.seconds(60)
 
     fileprivate func send(
-        _ picture: MovingPicture, _ routes: HTTPRoutes, _ channel: any Channel, _ outbound: MovingPicture.Outbound
+        _ picture: MovingPicture, to visitor: PageAccess.Visitor, _ routes: HTTPRoutes, _ channel: any Channel,
+        _ outbound: MovingPicture.Outbound
     ) async throws {
         // Who looks on says nothing more; who does not take what is sent is let go.
         try await channel.eventLoop.submit {
@@ -179,7 +189,7 @@ extension Connections {
         var headers = routes.headers(mediaType: MovingPicture.mediaType, bytes: nil)
         headers.add(name: "connection", value: "close")
         try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)))
-        try await picture.send(to: outbound, of: channel)
+        try await picture.send(to: outbound, of: channel) { access.stays(visitor) != nil }
     }
 }
 

@@ -204,7 +204,7 @@ final class Feed: Sendable {
             state.connection = connection
             state.live.connected(
                 server: server.server, source: server.source, endpoint: connection.endpoint.description,
-                status: server.status, now: .now)
+                role: server.role, status: server.status, now: .now)
         }
         perform(actions)
         defer { change { $0.connection = nil } }

@@ -7,6 +7,8 @@ struct HTTPAnswer: Sendable {
     var status: HTTPResponseStatus
     var mediaType: String
     var bytes: [UInt8]
+    /// Beside those of every answer.
+    var headers: [(name: String, value: String)] = []
 
     init(_ status: HTTPResponseStatus, _ mediaType: String, _ bytes: [UInt8]) {
         self.status = status
@@ -19,6 +21,12 @@ struct HTTPAnswer: Sendable {
         self.init(status, "text/plain; charset=utf-8", Array((text + "\n").utf8))
     }
 
+    /// To one who is not let in.
+    init(_ refusal: PageAccess.Refusal) {
+        self.init(.unauthorized, "\(refusal); send it as the header “Authorization: Bearer TOKEN”")
+        headers = [("www-authenticate", "Bearer realm=\"stemwire\"")]
+    }
+
     init(json: JSONValue) {
         self.init(.ok, "application/json", Array((json.text + "\n").utf8))
     }
@@ -28,12 +36,14 @@ struct HTTPAnswer: Sendable {
 struct HTTPRoutes: Sendable {
     enum Reply: Sendable {
         case answer(HTTPAnswer)
-        case moving(MovingPicture)
+        case moving(MovingPicture, PageAccess.Visitor)
     }
 
     let feed: Feed
     let rules: AccessRules
-    let texts: [String: @Sendable () -> OperatorText]
+    let access: PageAccess
+    let counters: ViewerCounters
+    let texts: [String: OperatorPage]
     let maximumPages: Int
 
     func reply(_ head: HTTPRequestHead) -> Reply {
@@ -44,8 +54,15 @@ struct HTTPRoutes: Sendable {
         guard feed.pages < maximumPages else {
             return .answer(HTTPAnswer(.serviceUnavailable, "the viewer has \(maximumPages) pages already"))
         }
+        let visitor: PageAccess.Visitor
+        do throws(PageAccess.Refusal) {
+            visitor = try access.admit(authorization: head.headers["authorization"])
+        } catch {
+            return .answer(refused(error))
+        }
         do throws(ViewerRequestError) {
-            return .moving(try MovingPicture(feed: feed, path: path.dropFirst("/mjpeg/".count), query: query))
+            let picture = try MovingPicture(feed: feed, path: path.dropFirst("/mjpeg/".count), query: query)
+            return .moving(picture, visitor)
         } catch {
             return .answer(HTTPAnswer(.badRequest, error.description))
         }
@@ -76,10 +93,20 @@ struct HTTPRoutes: Sendable {
         let (path, query) = Self.parts(head.uri)
         guard path.first == "/" else { return HTTPAnswer(.badRequest, "no path") }
         let name = path.dropFirst()
-        if let text = texts[String(name)]?() {
+        // The page asks for the token; what it is made of is in the program's source.
+        if let file = PageFiles.all[String(name)] { return HTTPAnswer(.ok, file.mediaType, file.bytes) }
+        let text = texts[String(name)]
+        if text?.isForAll != true, name != "healthz" {
+            do throws(PageAccess.Refusal) {
+                _ = try access.admit(authorization: head.headers["authorization"])
+            } catch {
+                return refused(error)
+            }
+        }
+        if name == "metrics" { return metrics(text?.make()) }
+        if let text = text?.make() {
             return HTTPAnswer(text.isGood ? .ok : .serviceUnavailable, text.mediaType, Array(text.text.utf8))
         }
-        if let file = PageFiles.all[String(name)] { return HTTPAnswer(.ok, file.mediaType, file.bytes) }
         switch name {
         case "healthz": return HTTPAnswer(.ok, "ok")
         case "status": return status()
@@ -87,6 +114,17 @@ struct HTTPRoutes: Sendable {
             return snap(name.dropFirst("snap/".count), query)
         default: return HTTPAnswer(.notFound, "there is nothing at \(path.prefix(200))")
         }
+    }
+
+    private func refused(_ refusal: PageAccess.Refusal) -> HTTPAnswer {
+        counters.refused.wrappingAdd(1, ordering: .relaxed)
+        return HTTPAnswer(refusal)
+    }
+
+    /// The server's figures, where it runs in this process, and the viewer's.
+    private func metrics(_ server: OperatorText?) -> HTTPAnswer {
+        let text = (server?.text ?? "") + counters.metrics(pages: feed.pages)
+        return HTTPAnswer(.ok, OperatorText.metricsMediaType, Array(text.utf8))
     }
 
     private func status() -> HTTPAnswer {

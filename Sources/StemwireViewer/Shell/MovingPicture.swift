@@ -39,7 +39,9 @@ struct MovingPicture: Sendable {
     }
 
     /// Sends pictures until the reader has gone. A channel that is not there yet is waited for.
-    func send(to outbound: Outbound, of channel: any Channel) async throws {
+    func send(
+        to outbound: Outbound, of channel: any Channel, while isLetIn: @Sendable () -> Bool
+    ) async throws {
         let (page, changes) = feed.addPage()
         defer { feed.removePage(page) }
         channel.closeFuture.whenComplete { [feed] _ in feed.removePage(page) }
@@ -47,6 +49,7 @@ struct MovingPicture: Sendable {
         feed.wake(page)
         for await _ in changes {
             if let last { try await Task.sleep(until: last.at + interval, clock: .continuous) }
+            guard isLetIn() else { return }
             let live = feed.now.live
             guard let name = SnapName.channel(path[...], in: live.channels.keys), let channel = live.channels[name],
                 channel.version != last?.version || last.map({ .now - $0.at >= Self.repetition }) == true,

@@ -26,6 +26,7 @@ enum PageFiles {
         "past.js": File(mediaType: script, bytes: PackageResources.past_js),
         "picture.js": File(mediaType: script, bytes: PackageResources.picture_js),
         "profile.js": File(mediaType: script, bytes: PackageResources.profile_js),
+        "role.js": File(mediaType: script, bytes: PackageResources.role_js),
         "scale.js": File(mediaType: script, bytes: PackageResources.scale_js),
         "seams.js": File(mediaType: script, bytes: PackageResources.seams_js),
         "shapes.js": File(mediaType: script, bytes: PackageResources.shapes_js),

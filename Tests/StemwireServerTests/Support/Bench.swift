@@ -139,9 +139,13 @@ extension StemwireConnection {
     }
 
     func armWhenFree(navShape: [Int]? = nil, frames: Int? = nil, trigger: TriggerMode? = nil) async throws {
+        try await armWhenFree(ArmSettings(navShape: navShape, frames: frames, trigger: trigger))
+    }
+
+    func armWhenFree(_ settings: ArmSettings) async throws {
         try await eventually("a detector that is free") {
             do throws(ControlFailure) {
-                _ = try await arm(navShape: navShape, frames: frames, trigger: trigger)
+                _ = try await arm(settings)
                 return ()
             } catch {
                 guard error.code == .wrongState || error.detectorCode == 1 else { throw error }

@@ -1,3 +1,4 @@
+import Glibc
 import StemwireSystem
 import Synchronization
 
@@ -13,6 +14,8 @@ final class TCPRelay: Sendable {
         case garble
         /// Connections are cut, and new ones not taken on.
         case cut
+        /// The detector's machine has lost its power: connections are gone without a word, and new ones not taken on.
+        case vanish
     }
 
     let port: Int
@@ -43,16 +46,31 @@ final class TCPRelay: Sendable {
     var mode: Mode { state.withLock { $0.mode } }
 
     func become(_ mode: Mode) {
+        let isEnd = mode == .cut || mode == .vanish
         let cut = state.withLock { state in
             state.mode = mode
-            defer { if mode == .cut { state.connections = [] } }
-            return mode == .cut ? state.connections : []
+            defer { if isEnd { state.connections = [] } }
+            return isEnd ? state.connections : []
         }
         for (near, far) in cut {
-            near.shutdown()
+            if mode == .vanish { _ = Self.silence(near.descriptor) } else { near.shutdown() }
             far.shutdown()
         }
     }
+
+    /// Has a socket be closed without a FIN or RST (TCP_REPAIR), for which the system wants CAP_NET_ADMIN.
+    private static func silence(_ descriptor: Int32) -> Bool {
+        let repair: Int32 = 19
+        var yes: Int32 = 1
+        return setsockopt(descriptor, Int32(IPPROTO_TCP), repair, &yes, socklen_t(MemoryLayout<Int32>.size)) == 0
+    }
+
+    /// Whether connections can vanish here.
+    static let canVanish: Bool = {
+        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(probe) }
+        return silence(probe)
+    }()
 
     func stop() {
         state.withLock { $0.isStopped = true }
@@ -65,7 +83,7 @@ final class TCPRelay: Sendable {
     private func accept() {
         while !state.withLock({ $0.isStopped }) {
             guard let near = listener.accept(timeout: .milliseconds(50)) else { continue }
-            guard mode != .cut,
+            guard mode != .cut, mode != .vanish,
                 let far = try? TCPConnection.connect(host: "127.0.0.1", port: target, timeout: .seconds(1))
             else {
                 near.shutdown()
@@ -96,7 +114,7 @@ final class TCPRelay: Sendable {
                 switch source.receive(into: buffer) {
                 case .timedOut: continue
                 case .closed, .failed:
-                    sink.shutdown()
+                    if mode != .vanish { sink.shutdown() }
                     return
                 case .bytes(let count):
                     let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
@@ -107,7 +125,7 @@ final class TCPRelay: Sendable {
                     }
                     if isFromDetector, mode == .garble { for index in 0..<count { bytes[index] = 0x3F } }
                     do { try sink.send(UnsafeRawBufferPointer(bytes)) } catch {
-                        source.shutdown()
+                        if mode != .vanish { source.shutdown() }
                         return
                     }
                 }

@@ -92,6 +92,12 @@ extension ServerTests {
                 try await eventually("a detector") { try await viewer.status().detector.dataConnected ? () : nil }
                 let before = try await viewer.status()
                 #expect(before.access.keysNeeded && before.access.enrolled == 4)
+                let endpoints = try await viewer.directory().endpoints
+                #expect(endpoints.map(\.service) == ["control", "live", "work"])
+                let key = try closed.keys.serverKeys().publicKey.z85
+                #expect(endpoints.allSatisfy { $0.needsKey && $0.publicKey == key })
+                #expect(
+                    endpoints[0].address == "tcp://\(ServerTests.foreignHost):\(closed.bench.endpoints.controlPort)")
 
                 _ = try await viewer.detectorGet("COUNTERDEPTH")
                 for attempt: () async throws -> Void in [
@@ -149,48 +155,6 @@ extension ServerTests {
             }
         }
 
-        @Test("what is wrong is told apart, within a second")
-        func wrong() async throws {
-            let stranger = try KeyFolder()
-            let strangersServer = try stranger.keys.serverKeys().publicKey
-            try await Self.run { closed in
-                let good = try closed.token("anna", .viewer)
-                await (try closed.connected(good)).close()
-                func told(_ token: AccessToken?) async -> (ConnectError?, Duration) {
-                    let began = ContinuousClock.now
-                    do throws(ConnectError) {
-                        await (try closed.connect(token, timeout: .seconds(20))).close()
-                        return (nil, .now - began)
-                    } catch {
-                        return (error, .now - began)
-                    }
-                }
-                let unknown = AccessToken(serverKey: good.serverKey, keys: try .generate())
-                let other = AccessToken(serverKey: strangersServer, keys: good.keys)
-                let none = await told(nil)
-                if case .tokenNeeded? = none.0 {} else { Issue.record("\(none)") }
-                let notEnrolled = await told(unknown)
-                if case .keyRefused? = notEnrolled.0 {} else { Issue.record("\(notEnrolled)") }
-                let wrongServer = await told(other)
-                if case .wrongServerKey? = wrongServer.0 {} else { Issue.record("\(wrongServer)") }
-                // On a machine with nothing else to do each takes some milliseconds.
-                for (error, time) in [none, notEnrolled, wrongServer] { #expect(time < .seconds(5), "\(error as Any)") }
-                let status = try await (try closed.connect(good)).status()
-                let control = try #require(status.access.sockets.first { $0.socket == "control" })
-                #expect(control.refusedKeys >= 1 && control.failedHandshakes >= 2)
-            }
-            try await Bench.run { bench in
-                let token = AccessToken(serverKey: strangersServer, keys: try .generate())
-                await #expect {
-                    try await StemwireConnection.connect(
-                        to: "127.0.0.1:\(bench.endpoints.controlPort)", timeout: .seconds(10),
-                        options: ConnectionOptions(token: token))
-                } throws: { error in
-                    if case .tokenNotWanted? = error as? ConnectError { true } else { false }
-                }
-            }
-        }
-
         @Test("a revoked peer is cut off on every socket, and nobody else notices")
         func revoke() async throws {
             try await Self.run { closed in
@@ -217,7 +181,7 @@ extension ServerTests {
                     try await stays.status().access.sockets.first { $0.socket == "live" }?.connections == 3 ? () : nil
                 }
 
-                let began = ContinuousClock.now
+                let (delay, began) = (try MachineDelay(), ContinuousClock.now)
                 try closed.revoke("bad")
                 let reason = await within0("the end of the stream") {
                     do throws(SubscriptionError) {
@@ -227,7 +191,7 @@ extension ServerTests {
                         return "\(error)"
                     }
                 }
-                #expect(ContinuousClock.now - began < .seconds(5))
+                #expect(ContinuousClock.now - began < .seconds(1) + delay.sum)
                 #expect(reason.contains("revoked"), "\(reason)")
                 let code = await Self.code { _ = try await goes.status() }
                 #expect(code == .forbidden || code == .noReply)

@@ -14,7 +14,7 @@ import Testing
     private func scene() -> (LiveState, ViewerSession) {
         var state = LiveState(now: start)
         state.take(TestChannel(), acquisition: acquisition(1), now: start)
-        var session = ViewerSession(mayControl: true)
+        var session = ViewerSession(PagePermission())
         _ = session.take(.view([Self.sumsig]))
         return (state, session)
     }
@@ -89,13 +89,13 @@ import Testing
     }
 
     @Test func whoMayLookMayNothingElse() {
-        var session = ViewerSession(mayControl: false)
+        var session = ViewerSession(PagePermission(looksOnly: true))
         #expect(session.take(.command(number: 4, .arm(navShape: nil))) == [])
         #expect(session.take(.detector(VirtualDetector(id: "d", udf: "disk", parameters: [:]))) == [])
         #expect(session.take(.dropDetector("d")) == [])
         _ = session.take(.next)
         let message = session.compose(LiveState(now: start), detectors: [:], now: start)
-        #expect(message?.mayControl == false)
+        #expect(message?.permission.mayControl == false)
         #expect(message?.answers == [.init(number: 4, isDone: false, text: "this viewer may look only")])
     }
 
@@ -151,7 +151,7 @@ import Testing
         var state = LiveState(now: start)
         state.take(
             TestChannel.counts([1, 2, 1 << 20, 4, 5], mask: [0b10111]), acquisition: acquisition(7), now: start)
-        var session = ViewerSession(mayControl: true)
+        var session = ViewerSession(PagePermission())
         _ = session.take(.view([Self.sumsig]))
         _ = session.take(.next)
         let composed = session.compose(state, detectors: [:], now: start)

@@ -151,7 +151,7 @@ extension ViewerTests {
                         // Asks again and again, and reads nothing.
                         for _ in 0..<2000 { try visitor.send(#"{"type":"next"}"#) }
                         asked.post()
-                        over.wait(timeout: .seconds(120))
+                        _ = over.wait(timeout: .seconds(120))
                     }
                 }
                 try await visit(bench.port) { visitor in

@@ -50,11 +50,14 @@ final class Visitor {
     // MARK: WebSocket
 
     /// - Returns: the status; 101 when the WebSocket is open.
-    func upgrade(origin: String? = nil, host: String? = nil, path: String = "/live") throws -> Int {
-        var headers = [
-            "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        ]
+    func upgrade(
+        origin: String? = nil, host: String? = nil, path: String = "/live", headers more: [String] = []
+    ) throws -> Int {
+        var headers =
+            [
+                "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            ] + more
         if let origin { headers.append("Origin: \(origin)") }
         let answer = try get(path, host: host, headers: headers)
         if answer.status == 101 {

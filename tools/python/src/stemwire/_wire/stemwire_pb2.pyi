@@ -88,20 +88,22 @@ class AcquisitionStatus(_message.Message):
     def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., end_reason: _Optional[str] = ..., accounting: _Optional[_Union[Accounting, _Mapping]] = ..., nav_shape: _Optional[_Iterable[int]] = ..., sig_shape: _Optional[_Iterable[int]] = ..., seconds: _Optional[float] = ..., frames_per_second: _Optional[float] = ..., frames_processed: _Optional[int] = ...) -> None: ...
 
 class ArmRequest(_message.Message):
-    __slots__ = ["endless", "frames", "frames_per_partition", "margins", "nav_shape", "trigger"]
+    __slots__ = ["endless", "frames", "frames_per_partition", "margins", "nav_shape", "trigger", "window"]
     ENDLESS_FIELD_NUMBER: _ClassVar[int]
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     FRAMES_PER_PARTITION_FIELD_NUMBER: _ClassVar[int]
     MARGINS_FIELD_NUMBER: _ClassVar[int]
     NAV_SHAPE_FIELD_NUMBER: _ClassVar[int]
     TRIGGER_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
     endless: bool
     frames: int
     frames_per_partition: int
     margins: ScanMargins
     nav_shape: _containers.RepeatedScalarFieldContainer[int]
     trigger: str
-    def __init__(self, nav_shape: _Optional[_Iterable[int]] = ..., frames: _Optional[int] = ..., trigger: _Optional[str] = ..., margins: _Optional[_Union[ScanMargins, _Mapping]] = ..., frames_per_partition: _Optional[int] = ..., endless: bool = ...) -> None: ...
+    window: int
+    def __init__(self, nav_shape: _Optional[_Iterable[int]] = ..., frames: _Optional[int] = ..., trigger: _Optional[str] = ..., margins: _Optional[_Union[ScanMargins, _Mapping]] = ..., frames_per_partition: _Optional[int] = ..., endless: bool = ..., window: _Optional[int] = ...) -> None: ...
 
 class ArrayHeader(_message.Message):
     __slots__ = ["checksum", "dtype", "name", "purpose", "shape", "udf"]
@@ -352,20 +354,22 @@ class DetectorStatus(_message.Message):
     def __init__(self, source: _Optional[str] = ..., data_connected: bool = ..., control_connected: bool = ..., reason: _Optional[str] = ..., bytes_received: _Optional[int] = ..., frames_received: _Optional[int] = ..., control_reason: _Optional[str] = ..., connections: _Optional[int] = ..., settings_age_ms: _Optional[int] = ..., software_version: _Optional[str] = ..., sig_shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ..., counter_depth: _Optional[int] = ..., dead_times: _Optional[_Iterable[_Union[DeadTime, _Mapping]]] = ..., busy: bool = ...) -> None: ...
 
 class Directory(_message.Message):
-    __slots__ = ["control_port", "live_port", "source", "topics", "udfs", "work_port"]
+    __slots__ = ["control_port", "endpoints", "live_port", "source", "topics", "udfs", "work_port"]
     CONTROL_PORT_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
     LIVE_PORT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TOPICS_FIELD_NUMBER: _ClassVar[int]
     UDFS_FIELD_NUMBER: _ClassVar[int]
     WORK_PORT_FIELD_NUMBER: _ClassVar[int]
     control_port: int
+    endpoints: _containers.RepeatedCompositeFieldContainer[Endpoint]
     live_port: int
     source: str
     topics: _containers.RepeatedScalarFieldContainer[str]
     udfs: _containers.RepeatedScalarFieldContainer[str]
     work_port: int
-    def __init__(self, source: _Optional[str] = ..., control_port: _Optional[int] = ..., live_port: _Optional[int] = ..., work_port: _Optional[int] = ..., topics: _Optional[_Iterable[str]] = ..., udfs: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, source: _Optional[str] = ..., control_port: _Optional[int] = ..., live_port: _Optional[int] = ..., work_port: _Optional[int] = ..., topics: _Optional[_Iterable[str]] = ..., udfs: _Optional[_Iterable[str]] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ...) -> None: ...
 
 class DirectoryRequest(_message.Message):
     __slots__ = []
@@ -444,6 +448,18 @@ class End(_message.Message):
     tiles_dropped: int
     tiles_published: int
     def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., reason: _Optional[str] = ..., accounting: _Optional[_Union[Accounting, _Mapping]] = ..., seconds: _Optional[float] = ..., nav_shape: _Optional[_Iterable[int]] = ..., tiles_published: _Optional[int] = ..., tiles_dropped: _Optional[int] = ..., frames_processed: _Optional[int] = ..., frames_failed: _Optional[int] = ..., results: _Optional[_Iterable[_Union[ResultName, _Mapping]]] = ...) -> None: ...
+
+class Endpoint(_message.Message):
+    __slots__ = ["address", "needs_key", "public_key", "service"]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_KEY_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    needs_key: bool
+    public_key: str
+    service: str
+    def __init__(self, service: _Optional[str] = ..., address: _Optional[str] = ..., needs_key: bool = ..., public_key: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ["code", "frames_expected", "frames_placed", "request", "severity", "text"]
@@ -1104,7 +1120,7 @@ class StartRunRequest(_message.Message):
     def __init__(self, run: _Optional[str] = ..., udfs: _Optional[_Iterable[_Union[UdfRequest, _Mapping]]] = ..., acquisitions: _Optional[int] = ..., join_current: bool = ..., arrays: _Optional[_Iterable[_Union[ArrayHeader, _Mapping]]] = ..., from_start: bool = ..., keeps_isolated_pixels: bool = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ["access", "acquisition", "acquisitions", "armed", "detector", "disk", "dispatch", "earlier_acquisitions", "file_uri", "frames_written", "live", "malformed_control", "malformed_live", "malformed_work", "previous_acquisition", "ring", "runs", "server", "state", "subscribers", "uptime_ms", "versions", "work_peers", "workers"]
+    __slots__ = ["access", "acquisition", "acquisitions", "armed", "detector", "disk", "dispatch", "earlier_acquisitions", "file_uri", "frames_written", "live", "malformed_control", "malformed_live", "malformed_work", "previous_acquisition", "ring", "runs", "server", "state", "subscribers", "uptime_ms", "versions", "window", "work_peers", "workers"]
     class VersionsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -1134,6 +1150,7 @@ class Status(_message.Message):
     SUBSCRIBERS_FIELD_NUMBER: _ClassVar[int]
     UPTIME_MS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     WORK_PEERS_FIELD_NUMBER: _ClassVar[int]
     access: AccessStatus
@@ -1158,9 +1175,10 @@ class Status(_message.Message):
     subscribers: _containers.RepeatedCompositeFieldContainer[SubscriberStatus]
     uptime_ms: int
     versions: _containers.ScalarMap[str, str]
+    window: WindowStatus
     work_peers: int
     workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
-    def __init__(self, server: _Optional[str] = ..., state: _Optional[str] = ..., detector: _Optional[_Union[DetectorStatus, _Mapping]] = ..., acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., previous_acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., ring: _Optional[_Union[RingStatus, _Mapping]] = ..., live: _Optional[_Union[LiveStatus, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunStatus, _Mapping]]] = ..., uptime_ms: _Optional[int] = ..., acquisitions: _Optional[int] = ..., malformed_control: _Optional[int] = ..., malformed_work: _Optional[int] = ..., malformed_live: _Optional[int] = ..., work_peers: _Optional[int] = ..., earlier_acquisitions: _Optional[_Iterable[_Union[AcquisitionStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., dispatch: _Optional[_Union[DispatchStatus, _Mapping]] = ..., subscribers: _Optional[_Iterable[_Union[SubscriberStatus, _Mapping]]] = ..., disk: _Optional[_Union[DiskStatus, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., armed: bool = ..., frames_written: _Optional[int] = ..., file_uri: _Optional[str] = ..., access: _Optional[_Union[AccessStatus, _Mapping]] = ...) -> None: ...
+    def __init__(self, server: _Optional[str] = ..., state: _Optional[str] = ..., detector: _Optional[_Union[DetectorStatus, _Mapping]] = ..., acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., previous_acquisition: _Optional[_Union[AcquisitionStatus, _Mapping]] = ..., ring: _Optional[_Union[RingStatus, _Mapping]] = ..., live: _Optional[_Union[LiveStatus, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunStatus, _Mapping]]] = ..., uptime_ms: _Optional[int] = ..., acquisitions: _Optional[int] = ..., malformed_control: _Optional[int] = ..., malformed_work: _Optional[int] = ..., malformed_live: _Optional[int] = ..., work_peers: _Optional[int] = ..., earlier_acquisitions: _Optional[_Iterable[_Union[AcquisitionStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., dispatch: _Optional[_Union[DispatchStatus, _Mapping]] = ..., subscribers: _Optional[_Iterable[_Union[SubscriberStatus, _Mapping]]] = ..., disk: _Optional[_Union[DiskStatus, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., armed: bool = ..., frames_written: _Optional[int] = ..., file_uri: _Optional[str] = ..., access: _Optional[_Union[AccessStatus, _Mapping]] = ..., window: _Optional[_Union[WindowStatus, _Mapping]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ["report"]
@@ -1336,6 +1354,32 @@ class Welcome(_message.Message):
     status: Status
     version: int
     def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., session: _Optional[bytes] = ..., clock: _Optional[int] = ..., directory: _Optional[_Union[Directory, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., peer: _Optional[str] = ..., role: _Optional[str] = ...) -> None: ...
+
+class WindowEntry(_message.Message):
+    __slots__ = ["acquisition", "ended", "frames_expected", "frames_held", "generation"]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_HELD_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    acquisition: bytes
+    ended: bool
+    frames_expected: int
+    frames_held: int
+    generation: int
+    def __init__(self, acquisition: _Optional[bytes] = ..., generation: _Optional[int] = ..., frames_expected: _Optional[int] = ..., frames_held: _Optional[int] = ..., ended: bool = ...) -> None: ...
+
+class WindowStatus(_message.Message):
+    __slots__ = ["endless", "entries", "first_generation", "kept"]
+    ENDLESS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    endless: bool
+    entries: _containers.RepeatedCompositeFieldContainer[WindowEntry]
+    first_generation: int
+    kept: int
+    def __init__(self, kept: _Optional[int] = ..., endless: bool = ..., first_generation: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[WindowEntry, _Mapping]]] = ...) -> None: ...
 
 class Withdraw(_message.Message):
     __slots__ = ["item", "reason"]
