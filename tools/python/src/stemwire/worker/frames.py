@@ -34,11 +34,11 @@ class PartitionFrames:
             if part.start < 0 or part.stop > len(here) or here[part].any():
                 raise ValueError(f"frames {tile.positions} are not the partition's {self.span}, or came twice")
             here[part] = True
-        if meta.roi is not None:
-            here &= meta.roi[self.span.start : self.span.stop]
-        self.here = here
-        self.positions = runs_of(here, self.span.start)
-        self.count = int(np.count_nonzero(here))
+        roi = meta.roi
+        self._selected = np.ones_like(here) if roi is None else roi[self.span.start : self.span.stop]
+        self.here = here & self._selected
+        self.positions = runs_of(self.here, self.span.start)
+        self.count = int(np.count_nonzero(self.here))
 
     @property
     def is_whole(self) -> bool:
@@ -53,6 +53,21 @@ class PartitionFrames:
                 border = self.span.start + ((first - self.span.start) // depth + 1) * depth
                 yield range(first, min(border, run.stop))
                 first = min(border, run.stop)
+
+    def stacks(self, depth: int) -> Iterator[tuple[int, list[range]]]:
+        """Tiles as LiberTEM makes them: `depth` selected positions from the partition's first one on, whatever lies
+        between them, cut where frames are missing. Each as the number of selected positions before it, and its runs."""
+        selected = self._selected
+        arrived = self.here[selected]
+        places = np.flatnonzero(selected) + self.span.start
+        for run in runs_of(arrived):
+            first = run.start
+            while first < run.stop:
+                stop = min((first // depth + 1) * depth, run.stop)
+                here = places[first:stop]
+                cuts = np.flatnonzero(np.diff(here) != 1) + 1
+                yield first, [range(int(part[0]), int(part[-1]) + 1) for part in np.split(here, cuts)]
+                first = stop
 
     def views(self, positions: range) -> Iterator[tuple[int, Array]]:
         """Consecutive positions as views of the frames that came, with the place of each in `positions`."""
