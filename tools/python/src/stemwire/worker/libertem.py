@@ -337,7 +337,7 @@ def _share_file(udf: UDF, plan: PlanRequest) -> SharedFile | None:
     return SharedFile(udf.params.filename, str(meta.acquisition), shape, meta.dtype)
 
 
-def _recorders() -> tuple[type, ...]:
+def _recorders() -> Any:
     """LiberTEM's and LiberTEM-live's, which are two classes of the same making."""
     from libertem.udf.record import RecordUDF
 
