@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..frames import Tile
 from .plans import Array, Corrections, Meta
+from .swapping import read_frames
 
 
 def runs_of(mask: npt.NDArray[np.bool_], first: int = 0) -> list[range]:
@@ -69,31 +70,17 @@ class PartitionFrames:
                 yield first, [range(int(part[0]), int(part[-1]) + 1) for part in np.split(here, cuts)]
                 first = stop
 
-    def views(self, positions: range) -> Iterator[tuple[int, Array]]:
-        """Consecutive positions as views of the frames that came, with the place of each in `positions`."""
+    def read(self, positions: range, out: Array, part: tuple[slice, ...] = ()) -> None:
+        """Copies the frames of consecutive positions, or a part (rows, columns) of each, in the type of `out`."""
         index = bisect_right(self._starts, positions.start) - 1
         at = positions.start
         while at < positions.stop:
             tile = self._tiles[index]
             stop = min(positions.stop, tile.first_position + tile.count)
-            yield at - positions.start, tile.frames[at - tile.first_position : stop - tile.first_position]
+            place = slice(at - positions.start, stop - positions.start)
+            read_frames(tile, range(at - tile.first_position, stop - tile.first_position), part, out[place])
             at = stop
             index += 1
-
-    def read(self, positions: range, out: Array, part: tuple[slice, ...] = ()) -> None:
-        """Copies the frames of consecutive positions, or a part of each, in the type of `out`."""
-        index = (slice(None), *part)
-        for at, view in self.views(positions):
-            convert(view[index], out[at : at + len(view)])
-
-
-def convert(source: Array, out: Array) -> None:
-    """Copies numbers in either byte order. Swapping bytes while converting the type is what numpy does slowly."""
-    if source.dtype.isnative or source.dtype.itemsize != 2 or out.dtype.itemsize < 2:
-        np.copyto(out, source, casting="unsafe")
-        return
-    swapped = source.view(source.dtype.newbyteorder("=")).byteswap()
-    np.copyto(out, swapped, casting="unsafe")
 
 
 class Corrector:
