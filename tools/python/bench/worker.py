@@ -5,7 +5,8 @@ memory.
 
 Needs LiberTEM and a stemwire binary (STEMWIRE_BINARY, or a release build). Both sides have the frames in memory:
 LiberTEM as an array, the server in its ring, from an acquisition that goes on. They are measured in turn; the
-figures are the medians. The worker's time runs from the wish for a result to the merge of the last partition.
+figures are the medians. The worker's time runs from when it is ready for the first
+partition to the merge of the last.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from libertem.api import Context
 from libertem.executor.inline import InlineJobExecutor
 from tests import merlin
 from tests.conftest import Program, start
-from tests.workers import start_worker
+from tests.workers import WorkerProcess, start_worker
 
 import stemwire
 
@@ -75,7 +76,7 @@ def main() -> None:
             with stemwire.connect(server.address) as connection:
                 held(connection, options.frames)
                 for name in options.udfs:
-                    compare(context, data_set, connection, name, size, options.rounds)
+                    compare(context, data_set, connection, worker, name, size, options.rounds)
         finally:
             worker.stop()
 
@@ -97,7 +98,7 @@ def running(folder: Path, images: np.ndarray[Any, Any], partition: int) -> Itera
             "none",
             "--no-viewer",
             "--updates",
-            "200",
+            "100",
             "--idle-limit",
             "3600",
             "--stop-timeout",
@@ -125,10 +126,11 @@ def held(connection: stemwire.Connection, frames: int) -> None:
         time.sleep(0.05)
 
 
-def through_worker(connection: stemwire.Connection, name: str, frames: int) -> float:
-    """Seconds from the wish for a result to the merge of the last partition."""
-    begun = time.perf_counter()
+def through_worker(connection: stemwire.Connection, worker: WorkerProcess, name: str, frames: int) -> float:
+    """Seconds from when the worker is ready for the first partition to the merge of the last one."""
     run = connection.start_run({"u": stemwire.udf(f"lt-{name}")}, join_current=True, from_start=True)
+    worker.wait_for("planned", lambda told: told["run"] == run)
+    begun = time.perf_counter()
     while True:
         (state,) = (each for each in connection.runs() if each.run == run)
         if state.error:
@@ -140,7 +142,9 @@ def through_worker(connection: stemwire.Connection, name: str, frames: int) -> f
         time.sleep(0.002)
 
 
-def compare(context: Any, data_set: Any, connection: Any, name: str, size: float, rounds: int) -> None:
+def compare(
+    context: Any, data_set: Any, connection: Any, worker: WorkerProcess, name: str, size: float, rounds: int
+) -> None:
     inline, through = [], []
     frames = int(data_set.shape.nav.size)
     # The first time of each compiles.
@@ -148,7 +152,7 @@ def compare(context: Any, data_set: Any, connection: Any, name: str, size: float
         begun = time.perf_counter()
         context.run_udf(data_set, make(name))
         middle = time.perf_counter()
-        took = through_worker(connection, name, frames)
+        took = through_worker(connection, worker, name, frames)
         if turn:
             inline.append(size / (middle - begun))
             through.append(size / took)
