@@ -25,6 +25,10 @@ class SimulatorChecks:
         self._data_sets = data_sets
         self._section = f"LiberTEM <- {simulator.name}"
 
+    def triggered_checks(self) -> Iterator[Check]:
+        for format in LIVE_FORMATS:
+            yield self._check("active and passive, soft trigger", format, self._triggered)
+
     def checks(self) -> Iterator[Check]:
         for format in LIVE_FORMATS:
             yield self._check("active and passive, soft trigger", format, self._triggered)

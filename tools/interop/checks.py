@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import check_writer
+from check_adapters import AdapterChecks
 from check_run import RunChecks, SyntheticChecks
 from check_sim import SimulatorChecks
 from check_udfs import UDFChecks
 from data_sets import DataSets
 from libertem_client import LiberTEMClient
 from report import Check, outcome_line, print_summary, run_check
-from simulators import LiberTEMSimulator, StemwireSimulator
+from simulators import AdaptedSimulator, LiberTEMSimulator, StemwireSimulator
 
 
 def main() -> int:
@@ -43,6 +44,7 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Checks Stemwire against LiberTEM-live.")
     parser.add_argument("--stemwire", type=Path, help="the program to check")
+    parser.add_argument("--clients", type=Path, default=Path(), help="virtual environments of clients and adapters")
     parser.add_argument("--self-test", action="store_true", help="check the checks: LiberTEM-live against itself")
     parser.add_argument("--only", metavar="PATTERN", help="only checks whose title has PATTERN (with * and ?) in it")
     parser.add_argument("--list", action="store_true", help="list the checks and run none")
@@ -67,6 +69,8 @@ def all_checks(arguments: argparse.Namespace, client: LiberTEMClient, folder: Pa
     yield from SyntheticChecks(binary, simulator, client, folder).checks()
     yield from RunChecks(binary, data_sets, folder).checks()
     yield from UDFChecks(binary, client, data_sets, folder).checks()
+    yield from SimulatorChecks(AdaptedSimulator(binary, folder), client, data_sets).triggered_checks()
+    yield from AdapterChecks(binary, arguments.clients, client, data_sets, folder).checks()
 
 
 def selected(check: Check, pattern: str | None) -> bool:

@@ -52,6 +52,13 @@ class Program:
         """Until `text` stands `count` times in standard error."""
         self._wait(lambda: _text(self._log_path).count(text) >= count or None, seconds)
 
+    def wait(self, seconds: float) -> int:
+        """Until the program ends by itself; gives its exit code."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ProgramError(f"{self.name} did not end within {seconds:g} s: {self.last_words()}") from None
+
     def stop(self) -> int:
         """Interrupts the program as a user would; by force when it does not listen. Gives its exit code."""
         if self._process.poll() is None:

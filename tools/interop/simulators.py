@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -66,6 +67,59 @@ class StemwireSimulator:
                 raise ProgramError(f"{self.name}, interrupted, ended with {exit_code}: {program.last_words()}")
 
 
+@contextmanager
+def listening(command: Sequence[str], folder: Path) -> Iterator[dict[str, int]]:
+    """A program that tells its ports with `--json`."""
+    own_folder = Path(tempfile.mkdtemp(dir=folder))
+    with Program(command, own_folder) as program:
+        ports = program.wait_for_output(_listening_line, READY_SECONDS)
+        with _quoting(program):
+            yield ports
+        exit_code = program.stop()
+        if exit_code not in INTERRUPTED:
+            raise ProgramError(f"{program.name}, interrupted, ended with {exit_code}: {program.last_words()}")
+
+
+@contextmanager
+def serving(binary: Path, folder: Path, source: str | Path, *options: str) -> Iterator[tuple[DetectorPorts, str]]:
+    """An acquisition server on a simulated detector: the detector's ports, and the server's address."""
+    with StemwireSimulator(binary, folder)(source, *options) as ports:
+        detector = f"merlin://{ports.host}:{ports.control},{ports.data}"
+        free = ("--control-port", "0", "--live-port", "0", "--work-port", "0", "--no-viewer", "--json")
+        with listening([str(binary), "serve", "--source", detector, *free], folder) as server:
+            yield ports, f"tcp://127.0.0.1:{server['control_port']}"
+
+
+class AdaptedSimulator:
+    """A simulated detector behind an acquisition server and `stemwire adapt mpx`."""
+
+    name = "stemwire adapt mpx"
+    cached = ()
+    knows_raw_gap = True
+    rest_seconds = 0.0
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self._binary = binary
+        self._folder = folder
+
+    @contextmanager
+    def __call__(self, source: str | Path, *options: str) -> Iterator[DetectorPorts]:
+        with serving(self._binary, self._folder, source, *options) as (detector, address):
+            command = [
+                str(self._binary),
+                "adapt",
+                "mpx",
+                "--connect",
+                address,
+                "--control-port",
+                "0",
+                "--data-port",
+                "0",
+            ]
+            with listening([*command, "--json"], self._folder) as ports:
+                yield DetectorPorts(ports["control_port"], ports["data_port"], detector.trigger)
+
+
 class LiberTEMSimulator:
     """`libertem-live-mib-sim` of the environment that runs this."""
 
@@ -101,7 +155,17 @@ def _quoting(program: Program) -> Iterator[None]:
 
 
 def _listening_ports(output: str) -> DetectorPorts | None:
-    """Ports in a line `{"event":"listening","control_port":…,"data_port":…,"trigger_port":…}`."""
+    ports = _listening_line(output)
+    if ports is None:
+        return None
+    missing = [key for key in ("control_port", "data_port", "trigger_port") if key not in ports]
+    if missing:
+        raise ProgramError(f"the listening line has no {', '.join(missing)}: {ports}")
+    return DetectorPorts(ports["control_port"], ports["data_port"], ports["trigger_port"])
+
+
+def _listening_line(output: str) -> dict[str, int] | None:
+    """Ports in a line `{"event":"listening","control_port":…,"data_port":…}`."""
     for line in output.splitlines(keepends=True):
         if not line.endswith("\n"):
             break
@@ -110,8 +174,5 @@ def _listening_ports(output: str) -> DetectorPorts | None:
         except ValueError:
             continue
         if isinstance(event, dict) and event.get("event") == "listening":
-            missing = [key for key in ("control_port", "data_port", "trigger_port") if key not in event]
-            if missing:
-                raise ProgramError(f"the listening line has no {', '.join(missing)}: {line}")
-            return DetectorPorts(int(event["control_port"]), int(event["data_port"]), int(event["trigger_port"]))
+            return {key: int(value) for key, value in event.items() if key.endswith("port")}
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -122,7 +123,10 @@ def test_dectris_stream2(program: Program, adapt: Adapt, images: np.ndarray[Any,
         if not isinstance(data, bytes):
             algorithm, size, compressed = data.value
             assert (data.tag, algorithm, size) == (56500, "lz4", np.dtype(dtype).itemsize)
-            data = lz4_block.decompress(compressed, uncompressed_size=int(np.prod(SIG)) * size)
+            total, block, length = struct.unpack_from(">QII", compressed)
+            assert total == block == int(np.prod(SIG)) * size
+            assert length == len(compressed) - 16
+            data = lz4_block.decompress(compressed[16:], uncompressed_size=total)
         return np.frombuffer(data, dtype)
 
     ports = adapt(program, "dectris", "--stream", "stream2", "--stream-port", "0", "--api-port", "0")
@@ -291,10 +295,7 @@ def test_libertem_live_as_a_merlin_client(serve: Serve, launch: Callable[..., Pr
             api_host="127.0.0.1", api_port=ports["control_port"], data_host="127.0.0.1", data_port=ports["data_port"]
         )
         with connection as conn:
-            controller = conn.get_active_controller(trigger_mode="soft") if False else None
-            aq = context.make_acquisition(
-                conn=conn, nav_shape=(8, 8), controller=controller, hooks=_ArmAndTrigger(operator)
-            )
+            aq = context.make_acquisition(conn=conn, nav_shape=(8, 8), hooks=_ArmAndTrigger(operator))
             result = context.run_udf(dataset=aq, udf=SumSigUDF())
         exact = operator.snapshot()
         np.testing.assert_array_equal(result["intensity"].data, exact["sumsig"].data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from stemwire import aio
 from .conftest import Serve
 
 
-def test_all_of_it(serve: Serve) -> None:
+def test_all_of_it(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
     program = serve("synthetic", "--nav-shape", "16", "16")
 
     async def main() -> None:
@@ -37,7 +38,7 @@ def test_all_of_it(serve: Serve) -> None:
 
             scan = await server.scan({"s": "sumsig"})
             async with scan:
-                async for state in scan.updates(max_rate=50):
+                async for state in scan.updates(max_rate=50, progress=True):
                     assert state.run == scan.run
                 assert (await scan.result()).complete
 
@@ -72,6 +73,19 @@ def test_all_of_it(serve: Serve) -> None:
         return last
 
     asyncio.run(main())
+    assert "256/256" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["tiles", "frames", "fetch", "updates", "scan", "run", "snapshot", "arm"])
+def test_both_faces_take_the_same_and_say_what(name: str) -> None:
+    blocking, coroutine = (getattr(face, name) for face in (stemwire.Connection, aio.AsyncConnection))
+    ours, theirs = inspect.signature(blocking), inspect.signature(coroutine)
+    assert list(ours.parameters.values()) == list(theirs.parameters.values())
+    assert next(iter(ours.parameters)) == "self"
+    assert inspect.iscoroutinefunction(coroutine)
+    assert not inspect.iscoroutinefunction(blocking)
+    assert blocking.__doc__
+    assert blocking.__doc__ == coroutine.__doc__
 
 
 def test_nobody_listens() -> None:

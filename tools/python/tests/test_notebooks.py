@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from .conftest import Serve
@@ -11,14 +14,16 @@ from .conftest import Serve
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("ipykernel")
-pytest.importorskip("matplotlib")
+imread = pytest.importorskip("matplotlib.image").imread
 pytest.importorskip("xarray")
 
+PICTURES = {"first-steps": 3, "live-virtual-detector-and-com": 2, "own-udf-on-workers": 1}
+"""That a reader sees, each once."""
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
 def test_there_are_notebooks() -> None:
-    assert len(NOTEBOOKS) == 3
+    assert {path.stem for path in NOTEBOOKS} == set(PICTURES)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.stem))
@@ -29,3 +34,9 @@ def test_notebook(serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch, tmp
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "outputs are not committed"
     nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(tmp_path))
+    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    pictures = [base64.b64decode(each["image/png"]) for each in shown if "image/png" in each]
+    assert len(pictures) == PICTURES[path.stem]
+    for picture in pictures:
+        values = imread(io.BytesIO(picture))[..., :3]
+        assert len(np.unique(values.reshape(-1, 3), axis=0)) > 100, "a picture of nothing"

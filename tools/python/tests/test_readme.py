@@ -1,27 +1,81 @@
-"""The examples of README.md run as they stand there."""
+"""The examples of README.md run as they stand there, on other ports and smaller scans."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
 
 import stemwire
 
-from .conftest import Serve
+from .conftest import Program, Serve, final_results
+from .workers import WorkerProcess
 
 README = Path(__file__).parents[1] / "README.md"
+BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_examples(serve: Serve) -> None:
+def blocks(kind: str) -> list[str]:
+    """Of LiberTEM, of workers, or of the client."""
+    kinds = [
+        "libertem" if "libertem" in each else "worker" if "stemwire.worker" in each else "client" for each in BLOCKS
+    ]
+    return [each for each, found in zip(BLOCKS, kinds, strict=True) if found == kind]
+
+
+def run(block: str, program: Program, names: dict[str, Any], **replaced: str) -> None:
+    text = block.replace("tcp://127.0.0.1:7400", program.address)
+    for old, new in {"256, 256": "32, 32", "128, 128": "16, 16", **replaced}.items():
+        text = text.replace(old, new)
+    exec(compile(text, README.name, "exec"), names)
+
+
+def test_all_examples_are_run() -> None:
+    assert [len(blocks(kind)) for kind in ("client", "libertem", "worker")] == [3, 2, 1]
+
+
+def test_client(serve: Serve) -> None:
     program = serve("synthetic")
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    examples = [block for block in blocks if "libertem" not in block and "stemwire.worker" not in block]
-    assert len(examples) == 3
     with stemwire.connect(program.address) as server:
-        names: dict[str, object] = {"server": server, "stemwire": stemwire}
-        for example in examples:
-            text = example.replace("tcp://127.0.0.1:7400", program.address).replace("256, 256", "32, 32")
-            exec(compile(text.replace("progress=True", "progress=False"), README.name, "exec"), names)
+        names: dict[str, Any] = {"server": server, "stemwire": stemwire}
+        for example in blocks("client"):
+            run(example, program, names, **{"progress=True": "progress=False"})
             names["server"] = server
         assert isinstance(names["results"], stemwire.Results)
         assert names["results"].complete
+
+
+def test_worker(serve: Serve, worker: Callable[..., WorkerProcess], tmp_path: Path) -> None:
+    program = serve("synthetic", "--nav-shape", "16", "16", "--frames-per-partition", "32")
+    (tmp_path / "mymodule.py").write_text(blocks("worker")[0], encoding="utf-8")
+    worker(program, "mymodule:Brightest", options=("--path", str(tmp_path))).wait_for("connected")
+    with stemwire.connect(program.address) as server:
+        wanted = {"b": stemwire.udf("Brightest", above=3), "max": "max"}
+        results = server.run(wanted, timeout=60)
+    assert results.complete
+    np.testing.assert_array_equal(results["b.peaks"].data, results["max"].data)
+    assert results["b.intensity"].data.max() == results["max"].data.max() - 3
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_libertem(serve: Serve, number: int) -> None:
+    pytest.importorskip("libertem_live.api")
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    program = serve("synthetic", "--nav-shape", "16", "16")
+    names: dict[str, Any] = {}
+    with stemwire.connect(program.address) as server:
+        if number == 0:
+            exact = server.run("sum")["sum"].data
+        inline = {"lt.Context()": "lt.Context.make_with('inline')"}
+        run(blocks("libertem")[number], program, names, **inline)
+        if number == 0:
+            np.testing.assert_array_equal(names["result"]["intensity"].data, exact)
+        else:
+            names["ctx"].close()
+            assert final_results(server).complete

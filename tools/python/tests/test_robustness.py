@@ -47,19 +47,57 @@ def peer(kind: int, answer: Callable[[list[bytes]], list[bytes] | None] | None =
         context.term()
 
 
+GRACE = 0.7
+"""For how long a lost server may come back."""
+
+
+class Delays:
+    """How long this machine kept the process waiting for a processor: a thread that ought to wake every few
+    milliseconds, and does not."""
+
+    _BEAT = 0.005
+    _NORMAL = 0.012
+    """A beat, and what another thread of this interpreter may hold it up."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        last = time.monotonic()
+        while not self._ended.wait(self._BEAT):
+            now = time.monotonic()
+            self.seconds += max(0.0, now - last - self._NORMAL)
+            last = now
+        self.seconds += max(0.0, time.monotonic() - last - self._NORMAL)
+
+    def stop(self) -> float:
+        self._ended.set()
+        self._thread.join()
+        return self.seconds
+
+
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def within(deadline: float) -> Iterator[None]:
+    """The block takes its deadline and 100 ms at most, and what the machine adds: once here, once in a peer."""
+    delays = Delays()
     started = time.monotonic()
-    yield
-    assert time.monotonic() - started < seconds
+    try:
+        yield
+    finally:
+        took = time.monotonic() - started
+        delayed = delays.stop()
+    assert took - 2 * delayed < deadline + 0.1, f"{took:.3f} s, of which the machine took {delayed:.3f}"
 
 
 def test_nobody_listens() -> None:
-    with within(15), pytest.raises(stemwire.ServerUnreachable, match="nobody listens"):
+    with within(0), pytest.raises(stemwire.ServerUnreachable, match="nobody listens"):
         stemwire.connect("tcp://127.0.0.1:1")
-    with within(2), pytest.raises(stemwire.ServerUnreachable, match="cannot reach"):
+    with within(1), pytest.raises(stemwire.ServerUnreachable, match="cannot reach"):
         stemwire.connect("tcp://no-such-host.invalid", timeout=1)
-    with within(15), pytest.raises(stemwire.ServerUnreachable, match="nobody listens"):
+    with within(0.5), pytest.raises(stemwire.ServerUnreachable, match="nobody listens"):
         stemwire.connect("tcp://127.0.0.1:1", timeout=0.5, wait=True)
 
 
@@ -82,7 +120,8 @@ def test_waiting_for_a_server_that_starts() -> None:
 def test_a_peer_that_says_nothing() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with within(15), pytest.raises(stemwire.NotStemwire, match="right port"):
+        # The handshake of ZeroMQ has a limit of its own.
+        with within(1.1), pytest.raises(stemwire.NotStemwire, match="right port"):
             stemwire.connect(address)
 
 
@@ -98,20 +137,21 @@ def test_a_web_server() -> None:
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        with within(15), pytest.raises(stemwire.NotStemwire):
+        # The connection may be cut before the answer is read: then the second one tells.
+        with within(0.2), pytest.raises(stemwire.NotStemwire):
             stemwire.connect(f"127.0.0.1:{web.getsockname()[1]}")
 
 
 @pytest.mark.parametrize("kind", [zmq.PUB, zmq.ROUTER, zmq.REP])
 def test_a_zeromq_peer_that_is_no_server(kind: int) -> None:
-    with peer(kind) as port, within(1.2), pytest.raises(stemwire.NotStemwire):
+    with peer(kind) as port, within(0.8), pytest.raises(stemwire.NotStemwire):
         stemwire.connect(f"127.0.0.1:{port}", timeout=0.8)
 
 
 def test_the_other_ports_of_a_server(serve: Serve) -> None:
     program = serve("synthetic")
     for name in ("live_port", "work_port"):
-        with within(1.2), pytest.raises(stemwire.NotStemwire, match=r"right port|control"):
+        with within(GRACE), pytest.raises(stemwire.NotStemwire, match=r"right port|control"):
             stemwire.connect(f"127.0.0.1:{program.ports[name]}")
 
 
@@ -138,7 +178,7 @@ def test_answers_that_are_none(make: Callable[[bytes], bytes], error: type[Excep
     def answer(parts: list[bytes]) -> list[bytes]:
         return [parts[0], make(parts[1])]
 
-    with peer(zmq.ROUTER, answer) as port, within(15), pytest.raises(error):
+    with peer(zmq.ROUTER, answer) as port, within(0), pytest.raises(error):
         stemwire.connect(f"127.0.0.1:{port}", timeout=1)
 
 
@@ -170,7 +210,7 @@ def test_a_request_that_is_not_answered_does_not_wedge() -> None:
 
     with peer(zmq.ROUTER, answer) as port, stemwire.connect(f"127.0.0.1:{port}") as connection:
         for _ in range(3):
-            with within(0.6), pytest.raises(stemwire.DeadlineExceeded, match="silent"):
+            with within(0.2), pytest.raises(stemwire.DeadlineExceeded, match="silent"):
                 connection.trigger(timeout=0.2)
             assert connection.status().state == "idle"
 
@@ -190,7 +230,7 @@ def test_a_server_that_is_killed(serve: Serve, what: str) -> None:
             iterator = connection.fetch()
             next(iterator)
         program.process.kill()
-        with within(15), pytest.raises(stemwire.ServerLost, match="does not come back"):
+        with within(GRACE), pytest.raises(stemwire.ServerLost, match="does not come back"):
             if what == "status":
                 connection.status()
             else:
@@ -202,7 +242,7 @@ def test_a_server_that_hangs(serve: Serve) -> None:
     with stemwire.connect(program.address) as connection:
         program.process.send_signal(signal.SIGSTOP)
         try:
-            with within(5), pytest.raises(stemwire.DeadlineExceeded, match="silent"):
+            with within(0.3), pytest.raises(stemwire.DeadlineExceeded, match="silent"):
                 # The signal takes a moment.
                 while True:
                     connection.status(timeout=0.3)
@@ -224,9 +264,9 @@ def test_a_server_that_was_restarted(serve: Serve) -> None:
 def test_nothing_begins(serve: Serve) -> None:
     program = serve("synthetic")
     with stemwire.connect(program.address) as connection:
-        with within(1), pytest.raises(stemwire.DeadlineExceeded, match="no acquisition began"):
+        with within(0.3), pytest.raises(stemwire.DeadlineExceeded, match="no acquisition began"):
             next(connection.tiles(timeout=0.3))
-        with within(1), pytest.raises(stemwire.DeadlineExceeded, match="no acquisition began"):
+        with within(0.3), pytest.raises(stemwire.DeadlineExceeded, match="no acquisition began"):
             next(connection.updates(timeout=0.3))
 
 

@@ -302,13 +302,13 @@ def test_whatever_a_server_sends(seed: int) -> None:
             session.disconnected(driver.now)
         elif choice < 0.15 and open_items:
             done = dice.choice(sorted(open_items))
-            if done in session._ids:
+            if done in session._work._ids:
                 open_items.remove(done)
                 session.finished(done, pb.WorkResult(), ())
         elif choice < 0.25:
             session.tick(driver.now)
         else:
             session.receive(dice.choice(messages), [dice.randrange(100)] * dice.choice([0, 1, 1, 1, 2]), driver.now)
-        assert len(session._items) == len(session._ids)
+        assert len(session._work._items) == len(session._work._ids)
     driver.session.leave(0.0, driver.now)
     assert isinstance(driver.actions()[-1], End)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,6 +101,24 @@ class Slow(UDF):
         self.results.sum += frame / np.float32(3)
 
 
+class Dying(UDF):
+    """The first process that comes to position `at` is killed in the middle of its partition, as the system does."""
+
+    def __init__(self, flag: str = "", at: int = 0) -> None:
+        self.flag = flag
+        self.at = at
+
+    def get_result_buffers(self) -> Mapping[str, Buffer]:
+        return {"survived": nav("uint8")}
+
+    def process_tile(self, tile: np.ndarray[Any, Any]) -> None:
+        if self.flag and self.positions.start >= self.at:
+            with suppress(FileExistsError):
+                Path(self.flag).open("x").close()
+                os.kill(os.getpid(), signal.SIGKILL)
+        self.results.survived[:] = 1
+
+
 class Busy(UDF):
     """Computes in Python for long."""
 
@@ -137,22 +159,24 @@ def virtual_detectors(meta: Meta, r: float = 4.0) -> Any:
             lambda: distance <= r,
             lambda: (distance > r) & (distance <= 2 * r),
             lambda: x * np.ones((height, 1)),
+            lambda: (y == height // 2) & (x == width // 3),
         ],
-        mask_count=3,
+        mask_count=4,
         use_sparse=False,
     )
 
 
 def radial_fourier(meta: Meta) -> Any:
-    from libertem import masks
+    """As LiberTEM's RadialFourierAnalysis does it."""
+    from libertem.analysis.radialfourier import radial_mask_factory
     from libertem.udf.masks import ApplyMasksUDF
 
     height, width = meta.sig_shape
-    y, x = np.mgrid[:height, :width]
-    angle = np.arctan2(y - height // 2, x - width // 2)
-    ring = masks.ring(width // 2, height // 2, width, height, radius=width // 3, radius_inner=2)
-    factories = [lambda order=order: ring * np.exp(1j * order * angle) for order in range(4)]
-    return ApplyMasksUDF(mask_factories=factories, mask_count=4, mask_dtype=np.complex64, use_sparse=False)
+    bins, orders = 3, 4
+    factory = radial_mask_factory(
+        height, width, width / 2, height / 2, 2, width / 3, n_bins=bins, max_order=orders, use_sparse=False
+    )
+    return ApplyMasksUDF(factory, use_sparse=False, mask_count=bins * (orders + 1), mask_dtype=np.complex64)
 
 
 def auto() -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -42,11 +41,6 @@ class WorkerProcess:
             told = found()
             assert told is not None
             return told
-
-    def kill(self) -> None:
-        """As the system does when memory is short: without a word."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
 
     def stop(self) -> int:
         if self.process.poll() is None:

@@ -8,28 +8,30 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, Concatenate, TypeVar
 
 import numpy.typing as npt
-from typing_extensions import Self
+from typing_extensions import ParamSpec, Self
 
+from . import streams
 from ._core.fetching import Unavailable
 from ._io.client import Client, TokenLike
 from ._io.facts import TileFacts
 from ._io.scanning import ScanStream
 from ._io.steps import or_stop, step
 from ._io.tiles import FetchStream, TileStream
-from ._io.updates import UpdateStream
 from ._io.waiting import AsyncWaiter
-from .connection import DEFAULT_MEMORY, DEFAULT_SILENCE, DEFAULT_TIMEOUT
 from .frames import Tile
-from .inputs import Corrections, Inputs
-from .requests import Requests
+from .plot import LivePlot
+from .progress import ShownStates
+from .requests import DEFAULT_TIMEOUT, Requests
 from .results import Results
-from .udfs import UDFLike, as_udfs
+
+Parameters = ParamSpec("Parameters")
+Stream = TypeVar("Stream")
+Made = TypeVar("Made")
 
 
 class _AsyncClosing:
@@ -61,8 +63,8 @@ class AsyncTileIterator(_AsyncClosing, TileFacts, AsyncIterator[Tile]):
 class AsyncFrameIterator(_AsyncClosing, AsyncIterator[tuple[int, npt.NDArray[Any]]]):
     """Pairs of flat scan position and frame (y, x)."""
 
-    def __init__(self, tiles: AsyncTileIterator) -> None:
-        self.tiles = tiles
+    def __init__(self, stream: TileStream) -> None:
+        self.tiles = AsyncTileIterator(stream)
         self._frames = iter(())  # type: Any
 
     async def __anext__(self) -> tuple[int, npt.NDArray[Any]]:
@@ -96,7 +98,7 @@ class AsyncFetchIterator(_AsyncClosing, AsyncIterator[Tile]):
 class AsyncUpdateIterator(_AsyncClosing, AsyncIterator[Results]):
     """States of results: always the newest, the last one final."""
 
-    def __init__(self, stream: UpdateStream | ScanStream) -> None:
+    def __init__(self, stream: ShownStates) -> None:
         self._stream = stream
 
     async def __anext__(self) -> Results:
@@ -117,10 +119,12 @@ class AsyncScan(_AsyncClosing):
         """The run's id."""
         return self._stream.run
 
-    def updates(self, max_rate: float | None = None) -> AsyncUpdateIterator:
+    def updates(
+        self, max_rate: float | None = None, progress: bool = False, plots: Iterable[LivePlot] = ()
+    ) -> AsyncUpdateIterator:
         """States of the results as the scan goes on, the last one final."""
-        self._stream.stream.limit_rate(max_rate)
-        return AsyncUpdateIterator(self._stream)
+        self._stream.limit_rate(max_rate)
+        return AsyncUpdateIterator(ShownStates(self._stream, progress, plots))
 
     async def result(self) -> Results:
         """The final results; waits for the end of the acquisition."""
@@ -128,6 +132,30 @@ class AsyncScan(_AsyncClosing):
 
     async def close(self) -> None:
         await self._stream.close()
+
+
+def opened(
+    body: Callable[Concatenate[Client, Parameters], Coroutine[Any, Any, Stream]],
+    make: Callable[[Stream], Made],
+    about: str = "",
+) -> Callable[Concatenate[AsyncConnection, Parameters], Coroutine[Any, Any, Made]]:
+    """A method that opens a stream."""
+
+    async def call(self: AsyncConnection, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Made:
+        return make(await body(self._client, *args, **kwargs))
+
+    return streams.presented(call, body, make.__name__, about)
+
+
+def finished(
+    body: Callable[Concatenate[Client, Parameters], Coroutine[Any, Any, Results]],
+) -> Callable[Concatenate[AsyncConnection, Parameters], Coroutine[Any, Any, Results]]:
+    """A method that returns when all is done."""
+
+    async def call(self: AsyncConnection, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Results:
+        return await body(self._client, *args, **kwargs)
+
+    return streams.presented(call, body, "Results")
 
 
 class AsyncConnection(Requests, _AsyncClosing):
@@ -145,107 +173,12 @@ class AsyncConnection(Requests, _AsyncClosing):
         """Names of the UDFs that the server knows."""
         return self._client.directory.udfs
 
-    async def tiles(
-        self,
-        *,
-        acquisitions: int | None = 1,
-        repair: bool = True,
-        timeout: float | None = DEFAULT_SILENCE,
-        memory: int = DEFAULT_MEMORY,
-    ) -> AsyncTileIterator:
-        stream = TileStream(self._client, acquisitions, repair, timeout, memory)
-        await stream.open()
-        return AsyncTileIterator(stream)
-
-    async def frames(
-        self,
-        *,
-        acquisitions: int | None = 1,
-        repair: bool = True,
-        timeout: float | None = DEFAULT_SILENCE,
-        memory: int = DEFAULT_MEMORY,
-    ) -> AsyncFrameIterator:
-        tiles = await self.tiles(acquisitions=acquisitions, repair=repair, timeout=timeout, memory=memory)
-        return AsyncFrameIterator(tiles)
-
-    async def fetch(
-        self,
-        first: int = 0,
-        count: int | None = None,
-        *,
-        acquisition: uuid.UUID | None = None,
-        timeout: float | None = None,
-    ) -> AsyncFetchIterator:
-        stream = FetchStream(self._client, acquisition, first, count, timeout)
-        await stream.open()
-        return AsyncFetchIterator(stream)
-
-    async def updates(
-        self,
-        run: str = "default",
-        *,
-        acquisitions: int | None = 1,
-        max_rate: float | None = None,
-        timeout: float | None = DEFAULT_SILENCE,
-    ) -> AsyncUpdateIterator:
-        stream = UpdateStream(self._client, run, acquisitions, max_rate=max_rate, timeout=timeout)
-        await stream.open()
-        return AsyncUpdateIterator(stream)
-
-    async def scan(
-        self,
-        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
-        *,
-        nav_shape: Sequence[int] | None = None,
-        frames: int | None = None,
-        trigger: str | None = "soft",
-        arm: bool = True,
-        join_current: bool = False,
-        roi: npt.ArrayLike | None = None,
-        corrections: Corrections | None = None,
-        timeout: float | None = DEFAULT_SILENCE,
-    ) -> AsyncScan:
-        chosen = as_udfs(udfs)
-        stream = ScanStream(
-            self._client,
-            chosen,
-            nav_shape=nav_shape,
-            frames=frames,
-            trigger=trigger,
-            arm=arm,
-            join_current=join_current,
-            timeout=timeout,
-            inputs=Inputs.of(chosen, roi, corrections),
-        )
-        await stream.open()
-        return AsyncScan(stream)
-
-    async def run(
-        self,
-        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
-        *,
-        nav_shape: Sequence[int] | None = None,
-        frames: int | None = None,
-        trigger: str | None = "soft",
-        arm: bool = True,
-        join_current: bool = False,
-        roi: npt.ArrayLike | None = None,
-        corrections: Corrections | None = None,
-        timeout: float | None = DEFAULT_SILENCE,
-    ) -> Results:
-        scan = await self.scan(
-            udfs,
-            nav_shape=nav_shape,
-            frames=frames,
-            trigger=trigger,
-            arm=arm,
-            join_current=join_current,
-            roi=roi,
-            corrections=corrections,
-            timeout=timeout,
-        )
-        async with scan:
-            return await scan.result()
+    tiles = opened(streams.tiles, AsyncTileIterator)
+    frames = opened(streams.tiles, AsyncFrameIterator, "Pairs of flat scan position and frame (y, x); as `tiles`.")
+    fetch = opened(streams.fetch, AsyncFetchIterator)
+    updates = opened(streams.updates, AsyncUpdateIterator)
+    scan = opened(streams.scan, AsyncScan)
+    run = finished(streams.run)
 
     async def close(self) -> None:
         self._client.close()

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 import urllib.request
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import ParamSpec
 
+from . import streams
 from ._io.client import Client, TokenLike
-from ._io.scanning import ScanStream
-from ._io.tiles import FetchStream, TileStream
-from ._io.updates import UpdateStream
-from ._io.waiting import BlockingWaiter, run
+from ._io.waiting import BlockingWaiter
+from ._io.waiting import run as run_to_end
 from .errors import ServerUnreachable
-from .inputs import Corrections, Inputs
 from .iterators import Closing, FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
-from .plot import LivePlot
-from .requests import Requests, blocking
+from .requests import DEFAULT_TIMEOUT, Requests, blocking
 from .results import Results
-from .udfs import UDFLike, as_udfs
 
-DEFAULT_TIMEOUT = 5.0
-DEFAULT_SILENCE = 60.0
-DEFAULT_MEMORY = 256 << 20
-
-
+Parameters = ParamSpec("Parameters")
+Stream = TypeVar("Stream")
 Made = TypeVar("Made", bound=Closing)
+
+
+def opened(
+    body: Callable[Concatenate[Client, Parameters], Coroutine[Any, Any, Stream]],
+    make: Callable[[Stream], Made],
+    about: str = "",
+) -> Callable[Concatenate[Connection, Parameters], Made]:
+    """A method that opens a stream; what it makes of it keeps the connection alive."""
+
+    def call(self: Connection, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Made:
+        made = make(run_to_end(body(self._client, *args, **kwargs)))
+        made.owner = self
+        return made
+
+    return streams.presented(call, body, make.__name__, about)
+
+
+def finished(
+    body: Callable[Concatenate[Client, Parameters], Coroutine[Any, Any, Results]],
+) -> Callable[Concatenate[Connection, Parameters], Results]:
+    """A method that returns when all is done."""
+
+    def call(self: Connection, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Results:
+        return run_to_end(body(self._client, *args, **kwargs))
+
+    return streams.presented(call, body, "Results")
 
 
 class Connection(Closing):
@@ -46,10 +65,6 @@ class Connection(Closing):
         state = "closed" if self._client.closed else self._client.server
         return f"<stemwire.Connection to {self._client.address}, {state}>"
 
-    def _own(self, made: Made) -> Made:
-        made.owner = self
-        return made
-
     @property
     def udfs(self) -> tuple[str, ...]:
         """Names of the UDFs that the server knows."""
@@ -57,136 +72,15 @@ class Connection(Closing):
 
     # Data
 
-    def tiles(
-        self,
-        *,
-        acquisitions: int | None = 1,
-        repair: bool = True,
-        timeout: float | None = DEFAULT_SILENCE,
-        memory: int = DEFAULT_MEMORY,
-    ) -> TileIterator:
-        """Tiles of the acquisition that runs, else of the next one; ends with it.
-
-        acquisitions: how many to follow, None for all to come.
-        repair: fetch what the live stream left out, as long as the server holds it.
-        timeout: seconds without a new tile after which `DeadlineExceeded` is raised, None for as long as the server
-        is there.
-        memory: bytes of tiles that may wait for this subscriber, about.
-        """
-        return self._own(TileIterator(TileStream(self._client, acquisitions, repair, timeout, memory)))
-
-    def frames(
-        self,
-        *,
-        acquisitions: int | None = 1,
-        repair: bool = True,
-        timeout: float | None = DEFAULT_SILENCE,
-        memory: int = DEFAULT_MEMORY,
-    ) -> FrameIterator:
-        """Pairs of flat scan position and frame (y, x); as `tiles`."""
-        return FrameIterator(self.tiles(acquisitions=acquisitions, repair=repair, timeout=timeout, memory=memory))
-
-    def fetch(
-        self,
-        first: int = 0,
-        count: int | None = None,
-        *,
-        acquisition: uuid.UUID | None = None,
-        timeout: float | None = None,
-    ) -> FetchIterator:
-        """Frames that the server still holds: `count` positions (all that follow) from `first` on, of the
-        acquisition that runs or the last one, or of `acquisition`."""
-        return self._own(FetchIterator(FetchStream(self._client, acquisition, first, count, timeout)))
-
-    def updates(
-        self,
-        run: str = "default",
-        *,
-        acquisitions: int | None = 1,
-        max_rate: float | None = None,
-        timeout: float | None = DEFAULT_SILENCE,
-        progress: bool = False,
-        plots: Iterable[LivePlot] = (),
-    ) -> UpdateIterator:
-        """States of the results of a run, of the acquisition that runs, else of the next one; the last state is final.
-
-        What comes faster than it is taken is left out: each state is the newest. timeout: seconds without anything new.
-        """
-        stream = UpdateStream(self._client, run, acquisitions, max_rate=max_rate, timeout=timeout)
-        _run(stream.open())
-        return self._own(UpdateIterator(stream, progress, plots))
+    tiles = opened(streams.tiles, TileIterator)
+    frames = opened(streams.tiles, FrameIterator, "Pairs of flat scan position and frame (y, x); as `tiles`.")
+    fetch = opened(streams.fetch, FetchIterator)
+    updates = opened(streams.updates, UpdateIterator)
 
     # Runs
 
-    def scan(
-        self,
-        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
-        *,
-        nav_shape: Sequence[int] | None = None,
-        frames: int | None = None,
-        trigger: str | None = "soft",
-        arm: bool = True,
-        join_current: bool = False,
-        roi: npt.ArrayLike | None = None,
-        corrections: Corrections | None = None,
-        timeout: float | None = DEFAULT_SILENCE,
-    ) -> Scan:
-        """Starts a run of UDFs on one acquisition, arms the detector and triggers it.
-
-        udfs: as `UDF`s, in the command line's words (`"bf=disk:r=30"`), or under ids (`{"bf": disk(r=30)}`).
-        nav_shape: of the scan, slow axis first; without it, what the server is set to.
-        frames: how many the detector is to take; the scan's size when nav_shape is given, else as it is set.
-        trigger: soft (sent at once), internal, or None (as the detector is set).
-        arm=False: the operator, or another program, starts the acquisition; the next one is taken, or with
-        join_current the one that runs.
-        roi: True for the scan positions to be worked on. corrections: of each frame, in place of the server's own.
-        timeout: seconds without anything new after which `DeadlineExceeded` is raised.
-        """
-        chosen = as_udfs(udfs)
-        stream = ScanStream(
-            self._client,
-            chosen,
-            nav_shape=nav_shape,
-            frames=frames,
-            trigger=trigger,
-            arm=arm,
-            join_current=join_current,
-            timeout=timeout,
-            inputs=Inputs.of(chosen, roi, corrections),
-        )
-        return self._own(Scan(stream))
-
-    def run(
-        self,
-        udfs: UDFLike | Iterable[UDFLike] | Mapping[str, UDFLike],
-        *,
-        nav_shape: Sequence[int] | None = None,
-        frames: int | None = None,
-        trigger: str | None = "soft",
-        arm: bool = True,
-        join_current: bool = False,
-        roi: npt.ArrayLike | None = None,
-        corrections: Corrections | None = None,
-        timeout: float | None = DEFAULT_SILENCE,
-        progress: bool = False,
-        plots: Iterable[LivePlot] = (),
-        max_rate: float | None = 10.0,
-    ) -> Results:
-        """Runs UDFs on one acquisition, as `scan` does, and gives the final results."""
-        with self.scan(
-            udfs,
-            nav_shape=nav_shape,
-            frames=frames,
-            trigger=trigger,
-            arm=arm,
-            join_current=join_current,
-            roi=roi,
-            corrections=corrections,
-            timeout=timeout,
-        ) as scan:
-            for _ in scan.updates(max_rate, progress, plots):
-                pass
-            return scan.result
+    scan = opened(streams.scan, Scan)
+    run = finished(streams.run)
 
     # Requests
 
@@ -225,9 +119,6 @@ class Connection(Closing):
         self._client.close()
 
 
-_run = run
-
-
 def connect(
     address: str = "tcp://127.0.0.1:7400",
     *,
@@ -247,7 +138,7 @@ def connect(
     check.
     """
     client = Client(address, BlockingWaiter(), timeout, verify, token)
-    run(client.open(wait))
+    run_to_end(client.open(wait))
     return Connection(client)
 
 

@@ -47,18 +47,18 @@ class FrameFormat:
     @property
     def is_raw(self) -> bool:
         """The frames have to be decoded; others are viewed where they lie."""
-        return self._direct is None
+        return self.sent_dtype is None
 
     @cached_property
-    def _direct(self) -> np.dtype[Any] | None:
-        """The dtype of pixels that need no decoding, as sent: big-endian."""
+    def sent_dtype(self) -> np.dtype[Any] | None:
+        """Of pixels that need no decoding, as the detector sends them: big-endian; None for raw frames."""
         if self.pixel_type == "U01" and self.payload_bytes == self.sig_shape[0] * self.sig_shape[1]:
             return np.dtype(np.uint8)
         return _DIRECT.get(self.pixel_type)
 
     def check(self) -> None:
         """Raises `DecodeError` when frames of this format cannot be read, or their size is not what it says."""
-        direct = self._direct
+        direct = self.sent_dtype
         height, width = self.sig_shape
         if direct is not None:
             if height * width * direct.itemsize != self.payload_bytes:
@@ -126,7 +126,7 @@ class Tile:
         U08 and the big-endian U16, U32 and U64 are views of the message, without a copy: their dtype is big-endian, and
         numpy computes with them as with any other. Raw frames are decoded, once.
         """
-        direct = self.format._direct
+        direct = self.format.sent_dtype
         assert self.format._checked
         if direct is None:
             array = decode_raw(self._bytes, self.format.counter_depth, self.format.layout, self.format.sig_shape)

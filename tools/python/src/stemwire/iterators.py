@@ -15,11 +15,10 @@ from ._io.facts import TileFacts
 from ._io.scanning import ScanStream
 from ._io.steps import or_stop, step
 from ._io.tiles import FetchStream, TileStream
-from ._io.updates import UpdateStream
 from ._io.waiting import run
 from .frames import Tile
 from .plot import LivePlot
-from .progress import ProgressBar
+from .progress import ShownStates
 from .results import Results
 
 
@@ -49,7 +48,6 @@ class TileIterator(Closing, TileFacts, Iterator[Tile]):
 
     def __init__(self, stream: TileStream) -> None:
         self._stream = stream
-        run(stream.open())
 
     def __next__(self) -> Tile:
         return or_stop(run(step(self._stream)), StopIteration)
@@ -61,8 +59,8 @@ class TileIterator(Closing, TileFacts, Iterator[Tile]):
 class FrameIterator(Closing, Iterator[tuple[int, npt.NDArray[Any]]]):
     """Pairs of flat scan position and frame (y, x)."""
 
-    def __init__(self, tiles: TileIterator) -> None:
-        self.tiles = tiles
+    def __init__(self, stream: TileStream) -> None:
+        self.tiles = TileIterator(stream)
         self._frames: Iterator[tuple[int, npt.NDArray[Any]]] = iter(())
 
     def __next__(self) -> tuple[int, npt.NDArray[Any]]:
@@ -81,7 +79,6 @@ class FetchIterator(Closing, Iterator[Tile]):
 
     def __init__(self, stream: FetchStream) -> None:
         self._stream = stream
-        run(stream.open())
 
     def __next__(self) -> Tile:
         return or_stop(run(step(self._stream)), StopIteration)
@@ -97,33 +94,13 @@ class FetchIterator(Closing, Iterator[Tile]):
 class UpdateIterator(Closing, Iterator[Results]):
     """States of results: always the newest, the last one final."""
 
-    def __init__(
-        self, stream: UpdateStream | ScanStream, progress: bool = False, plots: Iterable[LivePlot] = ()
-    ) -> None:
+    def __init__(self, stream: ShownStates) -> None:
         self._stream = stream
-        self._updates = stream.stream if isinstance(stream, ScanStream) else stream
-        self._plots = tuple(plots)
-        self._bar = ProgressBar() if progress else None
 
     def __next__(self) -> Results:
-        try:
-            state = run(self._stream.next())
-            if state is not None:
-                if self._bar is not None:
-                    self._bar.update(state, self._updates.progress)
-                for plot in self._plots:
-                    plot.update(state)
-        except BaseException:
-            self.close()
-            raise
-        if state is None:
-            self.close()
-            raise StopIteration
-        return state
+        return or_stop(run(step(self._stream)), StopIteration)
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
         self._stream.leave()
 
 
@@ -132,7 +109,6 @@ class Scan(Closing):
 
     def __init__(self, stream: ScanStream) -> None:
         self._stream = stream
-        run(stream.open())
 
     @property
     def run(self) -> str:
@@ -143,8 +119,8 @@ class Scan(Closing):
         self, max_rate: float | None = None, progress: bool = False, plots: Iterable[LivePlot] = ()
     ) -> UpdateIterator:
         """States of the results as the scan goes on, the last one final; may be left early and taken up again."""
-        self._stream.stream.limit_rate(max_rate)
-        updates = UpdateIterator(self._stream, progress, plots)
+        self._stream.limit_rate(max_rate)
+        updates = UpdateIterator(ShownStates(self._stream, progress, plots))
         updates.owner = self
         return updates
 

@@ -88,7 +88,11 @@ class LivePlot:
             from IPython.display import display
 
             if self._display is None:
+                from matplotlib import pyplot
+
                 self._display = display(self.figure, display_id=True)  # type: ignore[no-untyped-call,unused-ignore]
+                # Else it would be shown once more behind the cell.
+                pyplot.close(self.figure)
             else:
                 self._display.update(self.figure)
             return

@@ -1,9 +1,13 @@
-"""Progress bar of an acquisition, by tqdm (extra `progress`)."""
+"""What follows the states of results: a bar of progress, by tqdm (extra `progress`), and plots."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from ._io.scanning import ScanStream
+from ._io.updates import UpdateStream
+from .plot import LivePlot
 from .results import Results
 from .status import AcquisitionStatus
 
@@ -28,3 +32,31 @@ class ProgressBar:
 
     def close(self) -> None:
         self._bar.close()
+
+
+class ShownStates:
+    """States of results, each shown by a bar and plots before it is given."""
+
+    def __init__(
+        self,
+        stream: UpdateStream | ScanStream,
+        progress: bool = False,
+        plots: Iterable[LivePlot] = (),
+    ) -> None:
+        self._stream = stream
+        self._plots = tuple(plots)
+        self._bar = ProgressBar() if progress else None
+
+    async def next(self) -> Results | None:
+        state = await self._stream.next()
+        if state is not None:
+            if self._bar is not None:
+                self._bar.update(state, self._stream.progress)
+            for plot in self._plots:
+                plot.update(state)
+        return state
+
+    def leave(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._stream.leave()

@@ -17,6 +17,8 @@ from .results import Results
 from .status import Directory, Done, RunStatus, Status
 from .udfs import UDFLike, as_udfs
 
+DEFAULT_TIMEOUT = 5.0
+
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 

@@ -10,6 +10,7 @@ from math import prod
 from ..errors import ConnectionClosed, StemwireError
 from ..inputs import Inputs
 from ..results import Results
+from ..status import AcquisitionStatus
 from ..udfs import UDF
 from .client import Client
 from .updates import UpdateStream
@@ -46,14 +47,21 @@ class ScanStream:
         self._arm = arm
         self._join_current = join_current
         self.run = f"python-{uuid.uuid4().hex[:12]}"
-        self.stream = UpdateStream(client, self.run, 1, max_rate=None, timeout=timeout, join_current=join_current)
+        self._stream = UpdateStream(client, self.run, 1, max_rate=None, timeout=timeout, join_current=join_current)
         self.latest = Results(self.run, {})
         self._started = False
         self._finished = False
 
+    def limit_rate(self, max_rate: float | None) -> None:
+        self._stream.limit_rate(max_rate)
+
+    @property
+    def progress(self) -> AcquisitionStatus | None:
+        return self._stream.progress
+
     async def open(self) -> None:
         try:
-            await self.stream.open()
+            await self._stream.open()
             await self._client.start_run(self._udfs, self.run, 1, self._join_current, inputs=self._inputs)
             self._started = True
             if self._arm:
@@ -67,10 +75,10 @@ class ScanStream:
     async def next(self) -> Results | None:
         if self._finished:
             return None
-        found = await self.stream.next()
+        found = await self._stream.next()
         if found is None:
             self._finished = True
-            self.stream.close()
+            self._stream.close()
         else:
             self.latest = found
         return found
@@ -86,7 +94,7 @@ class ScanStream:
 
     async def close(self) -> None:
         """Ends the run if it is not over; the acquisition goes on."""
-        self.stream.close()
+        self._stream.close()
         if self._started and not self._finished:
             self._finished = True
             with suppress(StemwireError, ConnectionClosed):

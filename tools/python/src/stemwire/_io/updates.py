@@ -109,11 +109,9 @@ class UpdateStream:
                 raise DeadlineExceeded(self._silence())
             until = min(deadline, self._live.next_time, self.follower.next_time or _FOREVER, time + 60.0)
             if self._changed:
-                # Kept back by the rate: what comes in the meantime is taken in after the pause.
-                await self._client.waiter.sleep(max(0.0, self._given_at + self._pause - time))
-                self._live.check(now())
-            else:
-                self._live.check_after(await self._gate.wait(until), now())
+                # Kept back by the rate; the final state ends the pause.
+                until = min(until, self._given_at + self._pause)
+            self._live.check_after(await self._gate.wait(until), now())
 
     def leave(self) -> None:
         self.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import struct
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -152,7 +153,7 @@ class Stream2(_Encoding):
 
         data: Any = image.tobytes()
         if self._compression == "lz4":
-            data = cbor2.CBORTag(_COMPRESSED, ["lz4", image.dtype.itemsize, _lz4(image)])
+            data = cbor2.CBORTag(_COMPRESSED, ["lz4", image.dtype.itemsize, _lz4_of_hdf5(image)])
         array = cbor2.CBORTag(
             _MULTI_DIMENSIONAL, [list(image.shape), cbor2.CBORTag(_TYPED_ARRAYS[image.dtype.name], data)]
         )
@@ -230,3 +231,9 @@ def _lz4(image: np.ndarray[Any, Any]) -> bytes:
 
     compressed: bytes = lz4.block.compress(np.ascontiguousarray(image), store_size=False)
     return compressed
+
+
+def _lz4_of_hdf5(image: np.ndarray[Any, Any]) -> bytes:
+    """As HDF5's LZ4 filter writes it, and DECTRIS' own library expects it: size, size of a block, then each block."""
+    block = _lz4(image)
+    return struct.pack(">QII", image.nbytes, image.nbytes, len(block)) + block

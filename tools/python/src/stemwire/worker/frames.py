@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..frames import Tile
 from .plans import Array, Corrections, Meta
+from .swapping import read_frames
 
 
 def runs_of(mask: npt.NDArray[np.bool_], first: int = 0) -> list[range]:
@@ -34,11 +35,11 @@ class PartitionFrames:
             if part.start < 0 or part.stop > len(here) or here[part].any():
                 raise ValueError(f"frames {tile.positions} are not the partition's {self.span}, or came twice")
             here[part] = True
-        if meta.roi is not None:
-            here &= meta.roi[self.span.start : self.span.stop]
-        self.here = here
-        self.positions = runs_of(here, self.span.start)
-        self.count = int(np.count_nonzero(here))
+        roi = meta.roi
+        self._selected = np.ones_like(here) if roi is None else roi[self.span.start : self.span.stop]
+        self.here = here & self._selected
+        self.positions = runs_of(self.here, self.span.start)
+        self.count = int(np.count_nonzero(self.here))
 
     @property
     def is_whole(self) -> bool:
@@ -54,31 +55,32 @@ class PartitionFrames:
                 yield range(first, min(border, run.stop))
                 first = min(border, run.stop)
 
-    def views(self, positions: range) -> Iterator[tuple[int, Array]]:
-        """Consecutive positions as views of the frames that came, with the place of each in `positions`."""
+    def stacks(self, depth: int) -> Iterator[tuple[int, list[range]]]:
+        """Tiles as LiberTEM makes them: `depth` selected positions from the partition's first one on, whatever lies
+        between them, cut where frames are missing. Each as the number of selected positions before it, and its runs."""
+        selected = self._selected
+        arrived = self.here[selected]
+        places = np.flatnonzero(selected) + self.span.start
+        for run in runs_of(arrived):
+            first = run.start
+            while first < run.stop:
+                stop = min((first // depth + 1) * depth, run.stop)
+                here = places[first:stop]
+                cuts = np.flatnonzero(np.diff(here) != 1) + 1
+                yield first, [range(int(part[0]), int(part[-1]) + 1) for part in np.split(here, cuts)]
+                first = stop
+
+    def read(self, positions: range, out: Array, part: tuple[slice, ...] = ()) -> None:
+        """Copies the frames of consecutive positions, or a part (rows, columns) of each, in the type of `out`."""
         index = bisect_right(self._starts, positions.start) - 1
         at = positions.start
         while at < positions.stop:
             tile = self._tiles[index]
             stop = min(positions.stop, tile.first_position + tile.count)
-            yield at - positions.start, tile.frames[at - tile.first_position : stop - tile.first_position]
+            place = slice(at - positions.start, stop - positions.start)
+            read_frames(tile, range(at - tile.first_position, stop - tile.first_position), part, out[place])
             at = stop
             index += 1
-
-    def read(self, positions: range, out: Array, part: tuple[slice, ...] = ()) -> None:
-        """Copies the frames of consecutive positions, or a part of each, in the type of `out`."""
-        index = (slice(None), *part)
-        for at, view in self.views(positions):
-            convert(view[index], out[at : at + len(view)])
-
-
-def convert(source: Array, out: Array) -> None:
-    """Copies numbers in either byte order. Swapping bytes while converting the type is what numpy does slowly."""
-    if source.dtype.isnative or source.dtype.itemsize != 2 or out.dtype.itemsize < 2:
-        np.copyto(out, source, casting="unsafe")
-        return
-    swapped = source.view(source.dtype.newbyteorder("=")).byteswap()
-    np.copyto(out, swapped, casting="unsafe")
 
 
 class Corrector:

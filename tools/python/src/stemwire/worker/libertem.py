@@ -24,7 +24,6 @@ from libertem.io.dataset.base import DataSet, DataSetMeta, DataTile
 from libertem.io.dataset.base.partition import Partition
 from libertem.udf import UDF
 from libertem.udf.base import MergeAttrMapping, UDFData, UDFPartRunner, UDFRunner
-from libertem.udf.record import RecordUDF
 from sparseconverter import for_backend
 
 from .frames import PartitionFrames
@@ -281,47 +280,30 @@ class LivePartition(Partition):  # type: ignore[misc]
         if scheme.intent == "partition" and self._frames.count != self.slice.adjust_for_roi(roi).shape[0]:
             raise PlanError("process_partition() of LiberTEM needs all frames, and some of this partition are missing")
         depth = len(self._frames.span) if scheme.intent == "partition" else int(scheme.depth)
-        before = _counter(self._frames.meta, roi)
+        earlier = (
+            self._frames.span.start
+            if roi is None
+            else int(np.count_nonzero(roi.reshape(-1)[: self._frames.span.start]))
+        )
         # One array for all tiles of a shape stays in the processor's cache.
         arrays: dict[tuple[int, ...], Array] = {}
-        for positions in self._stretches(scheme.intent, depth):
+        for first, runs in self._frames.stacks(depth):
             for index, sig in scheme.slices:
-                shape = (len(positions), *sig.shape)
+                shape = (sum(map(len, runs)), *sig.shape)
                 data = arrays.get(shape)
                 if data is None:
                     data = arrays[shape] = np.empty(shape, dest_dtype)
-                self._read(positions, sig.get(), data)
-                where = Slice(origin=(before(positions.start), *sig.origin), shape=Shape(shape, sig_dims=2))
+                self._read(runs, sig.get(), data)
+                where = Slice(origin=(earlier + first, *sig.origin), shape=Shape(shape, sig_dims=2))
                 if self._corrections is not None and self._corrections.have_corrections():
                     self._corrections.apply(data, where)
                 yield DataTile(for_backend(data, backend), where, index)
 
-    def _stretches(self, intent: str, depth: int) -> Iterator[range]:
-        """Ranges of positions that make a tile; of a partition with a region of interest, one that holds all of it."""
-        if intent != "partition":
-            yield from self._frames.stretches(depth)
-        elif self._frames.count:
-            yield range(self._frames.positions[0].start, self._frames.positions[0].start + self._frames.count)
-
-    def _read(self, positions: range, sig: tuple[slice, ...], out: Array) -> None:
-        if len(self._frames.positions) == 1 or positions.stop <= self._frames.positions[0].stop:
-            self._frames.read(positions, out, sig)
-            return
-        if self._frames.count == len(out) and positions.start == self._frames.positions[0].start:
-            at = 0
-            for run in self._frames.positions:
-                self._frames.read(run, out[at : at + len(run)], sig)
-                at += len(run)
-            return
-        self._frames.read(positions, out, sig)
-
-
-def _counter(meta: Meta, roi: Any) -> Any:
-    """Counts the selected positions before one."""
-    if roi is None:
-        return int
-    counts = np.concatenate(([0], np.cumsum(np.asarray(roi).reshape(-1))))
-    return lambda position: int(counts[position])
+    def _read(self, runs: Sequence[range], sig: tuple[slice, ...], out: Array) -> None:
+        at = 0
+        for run in runs:
+            self._frames.read(run, out[at : at + len(run)], sig)
+            at += len(run)
 
 
 def _correction_set(corrections: Corrections) -> CorrectionSet | None:
@@ -347,12 +329,23 @@ def _with_auxiliary(udf: UDF, request: Request, meta: Meta) -> UDF:
 
 def _share_file(udf: UDF, plan: PlanRequest) -> SharedFile | None:
     """LiberTEM has one process make the file of a recorder; here, it is the first worker that is there."""
-    if not isinstance(udf, RecordUDF):
+    if not isinstance(udf, _recorders()):
         return None
     udf._is_master = False
     meta = plan.meta
     shape = (*meta.nav_shape, *meta.sig_shape)
     return SharedFile(udf.params.filename, str(meta.acquisition), shape, meta.dtype)
+
+
+def _recorders() -> Any:
+    """LiberTEM's and LiberTEM-live's, which are two classes of the same making."""
+    from libertem.udf.record import RecordUDF
+
+    try:
+        from libertem_live.udf.record import RecordUDF as LiveRecordUDF
+    except ImportError:
+        return (RecordUDF,)
+    return (RecordUDF, LiveRecordUDF)
 
 
 def _result_dtypes(udf: UDF, positions: int) -> dict[str, np.dtype[Any]]:
