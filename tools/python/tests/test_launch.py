@@ -28,7 +28,7 @@ def program(serve: Serve) -> Program:
     return serve("synthetic", *base)
 
 
-def check(program: Program, workers: int) -> None:
+def check(program: Program, workers: int = 0) -> None:
     with stemwire.connect(program.address) as server:
         deadline = time.monotonic() + 60
         while server.status().work_peers < workers:
@@ -44,8 +44,18 @@ def check(program: Program, workers: int) -> None:
 def test_local(program: Program) -> None:
     work = f"tcp://127.0.0.1:{program.ports['work_port']}"
     with local_workers(work, ["udfs:Brightest"], 2, paths=[FOLDER]) as workers:
-        check(program, 2)
+        check(program)
     assert [each.returncode for each in workers] == [0, 0]
+
+
+def test_workers_that_do_not_come(program: Program) -> None:
+    work = f"tcp://127.0.0.1:{program.ports['work_port']}"
+    with pytest.raises(stemwire.StemwireError, match="ended with code 64"):
+        with local_workers(work, ["udfs:NoSuch"], paths=[FOLDER]):
+            pass
+    with pytest.raises(stemwire.DeadlineExceeded, match="7402"):
+        with local_workers("tcp://127.0.0.1:1", ["udfs:Brightest"], paths=[FOLDER], timeout=3):
+            pass
 
 
 def test_beside_dask(program: Program) -> None:
@@ -57,7 +67,7 @@ def test_beside_dask(program: Program) -> None:
         dask_workers(client, work, ["udfs:Brightest"], paths=[FOLDER]) as addresses,
     ):
         assert len(addresses) == 2
-        check(program, 2)
+        check(program)
 
 
 def test_slurm(program: Program, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def run(block: str, program: Program, names: dict[str, Any], **replaced: str) ->
 
 
 def test_all_examples_are_run() -> None:
-    assert [len(blocks(kind)) for kind in ("client", "libertem", "worker")] == [3, 2, 1]
+    assert [len(blocks(kind)) for kind in ("client", "libertem", "worker")] == [3, 2, 2]
 
 
 def test_client(serve: Serve) -> None:
@@ -59,6 +59,27 @@ def test_worker(serve: Serve, worker: Callable[..., WorkerProcess], tmp_path: Pa
     assert results.complete
     np.testing.assert_array_equal(results["b.peaks"].data, results["max"].data)
     assert results["b.intensity"].data.max() == results["max"].data.max() - 3
+
+
+def test_starting_workers(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    program = serve("synthetic", "--nav-shape", "8", "8", "--threads", "0", "--udf", "none")
+    (tmp_path / "mymodule.py").write_text(blocks("worker")[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    replaced = {
+        "tcp://merlin-server:7402": f"tcp://127.0.0.1:{program.ports['work_port']}",
+        "/shared/udfs": str(tmp_path),
+    }
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        stemwire.connect(program.address) as server,
+    ):
+        names: dict[str, Any] = {"client": client, "server": server, "stemwire": stemwire}
+        run(blocks("worker")[1], program, names, **replaced)
+    assert names["results"].complete
+    for made in ("workers.sbatch", "workers.json"):
+        assert "mymodule:Brightest" in (tmp_path / made).read_text()
 
 
 @pytest.mark.parametrize("number", [0, 1])
