@@ -34,6 +34,7 @@ from tests.workers import WorkerProcess, start_worker
 
 import stemwire
 
+SECONDS = 60.0
 UDFS = {
     "sum": ("libertem.udf.sum:SumUDF", {}),
     "sumsig": ("libertem.udf.sumsigudf:SumSigUDF", {}),
@@ -57,7 +58,7 @@ def make(name: str) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("udfs", nargs="*", default=list(UDFS))
-    parser.add_argument("--frames", type=int, default=4096)
+    parser.add_argument("--frames", type=int, default=8192)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--partition", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
@@ -104,7 +105,7 @@ def running(folder: Path, images: np.ndarray[Any, Any], partition: int) -> Itera
             "--stop-timeout",
             "1",
         )
-        sizes = ("--ring", f"{(images.nbytes * 5 // 4 >> 20) + 256}", "--frames-per-partition", str(partition))
+        sizes = ("--ring", f"{(images.nbytes * 2 >> 20) + 256}", "--frames-per-partition", str(partition))
         nav = ("--nav-shape", str(lines + 1), str(columns), "--live-port", "0", "--work-port", "0")
         with stopping(start("serve", "--source", detector, *options, *sizes, *nav, "--control-port", "0")) as server:
             yield server
@@ -122,7 +123,10 @@ def held(connection: stemwire.Connection, frames: int) -> None:
     """Acquires, until the server has so many frames in its memory."""
     connection.arm(trigger="soft")
     connection.trigger()
+    deadline = time.monotonic() + SECONDS
     while (acquisition := connection.status().acquisition) is None or acquisition.accounting.placed < frames:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the frames did not come within {SECONDS:g} s: {acquisition}")
         time.sleep(0.05)
 
 
@@ -133,8 +137,8 @@ def through_worker(connection: stemwire.Connection, worker: WorkerProcess, name:
     begun = time.perf_counter()
     while True:
         (state,) = (each for each in connection.runs() if each.run == run)
-        if state.error:
-            raise RuntimeError(state.error)
+        if state.error or time.perf_counter() - begun > SECONDS:
+            raise RuntimeError(state.error or f"not done within {SECONDS:g} s: {state}")
         if state.positions_processed >= frames:
             took = time.perf_counter() - begun
             connection.stop_run(run)
