@@ -26,6 +26,12 @@ int stemwire_usable_processors(void) {
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
+void stemwire_give_memory_back(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 void stemwire_keep_freed_memory(size_t bytes) {
 #ifdef __GLIBC__
     int limit = bytes > INT_MAX ? INT_MAX : (int)bytes;

@@ -16,6 +16,9 @@ enum StatusText {
             lines.append(
                 "previous   " + line(status.previousAcquisition) + ", ended \(status.previousAcquisition.endReason)")
         }
+        if let oldest = status.window.entries.first, let newest = status.window.entries.last {
+            lines.append(window(status.window, oldest.generation, newest.generation))
+        }
         let ring = status.ring
         lines.append(
             "ring       \(ring.bytesTotal >> 20) MiB, \(ring.slotsFree) of \(ring.slotsTotal) slots free, "
@@ -48,6 +51,15 @@ enum StatusText {
         if !detector.softwareVersion.isEmpty { text += "; software \(detector.softwareVersion)" }
         if detector.sigShape.count == 2 {
             text += "; frames of \(detector.sigShape[0]) × \(detector.sigShape[1]), \(detector.counterDepth) bits"
+        }
+        return text
+    }
+
+    private static func window(_ window: WireWindowStatus, _ oldest: UInt64, _ newest: UInt64) -> String {
+        let held = window.entries.reduce(0) { $0 + $1.framesHeld }
+        var text = "window     acquisitions \(oldest) to \(newest) are there, with \(held) frames"
+        if window.endless, newest >= window.firstGeneration {
+            text += "; scan \(newest - window.firstGeneration + 1) of an endless series"
         }
         return text
     }

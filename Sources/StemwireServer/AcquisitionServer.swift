@@ -177,10 +177,28 @@ public final class AcquisitionServer: Sendable {
         status.attach(
             link: link, watch: watch, live: live.counters, work: work.counters, dispatch: work.report,
             control: control.counters, guards: guards, gatekeeper: gatekeeper)
+        giveMemoryBack(on: parts.reactors[3], status, table)
         logger.info(
             "serving", metadata: ["control": "\(controlPort)", "live": "\(livePort)", "work": "\(workPort)"])
         return Endpoints(controlPort: controlPort, livePort: livePort, workPort: workPort)
     }
+
+    /// Memory that a busy time needed is given back in the next quiet one, when nobody minds some milliseconds.
+    private func giveMemoryBack(on reactor: Reactor, _ status: StatusReport, _ table: RunTable) {
+        reactor.submit { [interval = Self.memoryInterval] in
+            var seen = 0
+            reactor.schedule(every: interval) {
+                let count = table.acquisitionCount
+                guard count != seen, status.state != "acquiring", table.acquisitions.allSatisfy(\.isDrained) else {
+                    return
+                }
+                seen = count
+                ProcessMemory.giveBack()
+            }
+        }
+    }
+
+    private static let memoryInterval = Duration.seconds(10)
 
     private static func event(_ isGood: Bool, _ code: String, _ text: String) -> WireEvent {
         var event = WireEvent()

@@ -12,6 +12,10 @@ public enum ProcessMemory {
         stemwire_keep_freed_memory(max(0, bytes))
     }
 
+    /// Gives freed memory back to the system, as far as whole pages are free: what a busy time needed is not kept for ever.
+    /// Holds up threads that allocate for some milliseconds. With glibc only.
+    public static func giveBack() { stemwire_give_memory_back() }
+
     /// Bytes of the process that are in memory now; 0 when the system does not tell.
     public static var residentBytes: Int {
         guard let text = try? PrivateFile.read("/proc/self/statm", isSecret: false) else { return 0 }

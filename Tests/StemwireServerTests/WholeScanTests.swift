@@ -106,7 +106,7 @@ extension ServerTests {
                 }
                 let snapshot = try await client.snapshot(run: "once")
                 #expect(snapshot.channels.count == 1 && snapshot.channels[0].isFinal)
-                let events2 = try await within("progress") { try await told.value }
+                let events2 = try await within("progress", for: told)
                 #expect(Set(events2.map(\.code)).isSuperset(of: ["scan.armed", "scan.triggered", "scan.ended"]))
                 #expect(events2.last?.framesPlaced == 64 && events2.last?.framesExpected == 64)
                 await client.close()

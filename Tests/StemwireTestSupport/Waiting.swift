@@ -30,6 +30,20 @@ package func within<Value: Sendable>(
     }
 }
 
+/// Waits for a task that was begun before, and cancels it when `limit` has passed: waiting for its value alone would go on
+/// then, and the test would stand still without a word.
+package func within<Value: Sendable>(
+    _ what: String, limit: Duration = .seconds(120), for task: Task<Value, any Error>
+) async throws -> Value {
+    try await within(what, limit: limit) {
+        try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            task.cancel()
+        }
+    }
+}
+
 /// Asks until the answer is there: for states that nobody tells of.
 package func eventually<Value>(
     _ what: String, limit: Duration = .seconds(120), isolation: isolated (any Actor)? = #isolation,

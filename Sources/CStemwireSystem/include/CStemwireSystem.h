@@ -13,6 +13,8 @@ int stemwire_usable_processors(void);
 /// Has the C library keep up to `bytes` of freed memory for the next use, also of large blocks, instead of giving it
 /// back to the system at once. For the whole process.
 void stemwire_keep_freed_memory(size_t bytes);
+/// Has the C library give freed memory back to the system, as far as whole pages are free.
+void stemwire_give_memory_back(void);
 /// Has the next arrival of `signal` write its number as one byte to `descriptor`; the one after that has its default
 /// action again. 0, or -1 with errno set.
 int stemwire_catch_signal(int signal, int descriptor);
