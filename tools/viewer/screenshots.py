@@ -9,7 +9,7 @@ import pathlib
 
 from browser import Page, browser
 from servers import Bench, eventually
-from test_page import ended, of, scan
+from steps import ended, of, scan
 
 FOLDER = pathlib.Path(__file__).parent / "pictures"
 SIZE = {"width": 1440, "height": 810}
@@ -63,7 +63,7 @@ def history(page):
     ended(page)
     scan(page)
     ended(page, generation=2)
-    page.page.click("#past button")
+    page.page.click('#past button:has-text("Beside")')
     eventually("the acquisition before", lambda: of(page, "side", "generation") == 1)
     for name in ["nav", "side"]:
         page.run("(name) => { const pane = window.stemwire.panes[name]; pane.setMeasuring(true); pane.line = { from: { x: 10, y: 30 }, to: { x: 118, y: 92 } }; pane.drawOver(); }", name)
