@@ -98,7 +98,7 @@ def seam_is_drawn(bench, chromium, pictures):
     expect(not any(seen["before"].values()), f"no line before: {seen}")
     expect(all(seen["after"][part] > 10 for part in ["left", "step", "right"]) and not seen["after"]["other"], f"the line: {seen}")
     expect("before the last change" in seen["early"] and "before" not in seen["late"], f"in words: {seen}")
-    expect("parameters changed" in seen["title"], seen["title"])
+    expect("changed" in seen["title"], seen["title"])
     return [page]
 
 

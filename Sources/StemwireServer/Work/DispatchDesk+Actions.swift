@@ -188,11 +188,15 @@ extension DispatchDesk {
     }
 
     func release(_ item: WorkItem) {
-        guard let (_, work) = plans[item.run] else { return }
+        guard let (plan, work) = plans[item.run] else { return }
+        if plan.plan.recomputes { work.recomputing[plan.plan.run.name, default: 1] -= 1 }
         for worker in workers.values { worker.forget(item) }
         if work.released(item.partition) { frames.finished(generation: item.generation, partition: item.partition) }
         // Not within the handling of an event: ending tells the dispatcher of it.
-        reactor.schedule(after: .zero) { [self] in endIfDone(work) }
+        reactor.schedule(after: .zero) { [self] in
+            if plan.plan.recomputes { recompute(work) }
+            endIfDone(work)
+        }
     }
 
     func quarantine(_ item: WorkItem, _ reason: QuarantineReason) {

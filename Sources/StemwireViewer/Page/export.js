@@ -79,7 +79,7 @@ function python(channel, own, isOwn, look, endpoint) {
   if (own.length) {
     const udfs = own.map(({ udf, id, given }) => `        "${id}": "${udf}${given.map(([name, value], index) => `${index ? "," : ":"}${name}=${value}`).join("")}",`);
     lines.push("    # Joins the scan that runs, or begins with the next one.", "    run = server.start_run({", ...udfs, "    }, acquisitions=1, join_current=True)",
-      "    for results in server.updates(run, progress=True):", "        pass  # the newest state; the last one is final");
+      "    for results in server.updates(run):", "        pass  # the newest state; the last one is final");
   }
   if (!channel) return lines.concat(own.length ? [] : ["    print(server.status())"]);
   if (!isOwn) lines.push(`    results = server.snapshot("${channel.run}")`);

@@ -17,13 +17,20 @@ export class Pane {
   // `hooks`: onSource(key), onLook(), onSave(format), and for the pointer on the picture down(place, event), move(place, event), up(place),
   // drawOver(context, pane), title(told), describe(told, place, index), lengthText(pixels).
   constructor(root, name, look, hooks) {
-    Object.assign(this, { root, name, look, hooks, content: null, pointer: null, isCursor: false, isFitted: true, line: null, heldEnd: "both", isMeasuring: false });
+    Object.assign(this, { root, name, look, hooks, drawn: null, content: null, pointer: null, isCursor: false, isFitted: true, line: null, heldEnd: "both", isMeasuring: false });
     this.view = { left: 0, top: 0, width: 1, height: 1 };
     this.build();
-    this.picture = makePicture(this.canvas);
-    this.root.dataset.render = this.picture.kind;
     new ResizeObserver(() => this.resize()).observe(this.stage);
     this.resize();
+  }
+
+  // Made when there is something to show: to prepare a GPU takes a while.
+  get picture() {
+    if (!this.drawn) {
+      this.drawn = makePicture(this.canvas);
+      this.root.dataset.render = this.drawn.kind;
+    }
+    return this.drawn;
   }
 
   build() {
@@ -120,7 +127,7 @@ export class Pane {
       this.content = this.sorted = null;
       this.title.textContent = "";
       this.canvas.setAttribute("aria-label", `${this.root.getAttribute("aria-label")}: ${problem}`);
-      this.picture.clear();
+      this.drawn?.clear();
       this.drawOver();
       this.bars.draw();
       this.read();

@@ -130,7 +130,7 @@ function title(told) {
   const size = told.shape.slice(0, 2).join(" × ");
   if (told.kind === "fft") return `${size} · transform of ${told.udf}`;
   if (told.kind !== "nav") return `${size} · ${told.sourceDtype}${told.position === undefined ? "" : ` · frame ${told.position}`}`;
-  const seam = told.seams.length > 1 ? " · parameters changed" : "";
+  const seam = told.seams.length > 1 ? " · changed" : "";
   const before = told.key?.startsWith("~") ? ` · acquisition ${told.generation}` : "";
   return `${told.navShape.join(" × ")} · ${Math.floor((100 * told.processed) / Math.max(1, told.expected))} %${told.final ? " · final" : ""}${seam}${before}`;
 }

@@ -139,8 +139,8 @@ export class Trust {
       map.width = columns;
       map.height = rows;
       const longer = Math.max(rows, columns);
-      map.style.width = `${(96 * columns) / longer}px`;
-      map.style.height = `${(96 * rows) / longer}px`;
+      map.style.width = `${(84 * columns) / longer}px`;
+      map.style.height = `${(84 * rows) / longer}px`;
       const pixels = new ImageData(columns, rows), words = new Uint32Array(pixels.data.buffer);
       for (let position = 0; position < nav.map.length; position++) {
         const code = nav.map[position];
