@@ -77,7 +77,7 @@ def main():
             if options.only and name not in options.only:
                 continue
             with Bench(options.stemwire, [options.stemwire, "view"]) as bench:
-                bench.server(bench.detector("synthetic", *SCAN, *more), "--history", f"{folder}/{name}.sqlite")
+                bench.server(bench.detector("synthetic", *SCAN, *more), "--history", f"{folder}/{name}.sqlite", "--ring", 1500)
                 _, address = bench.viewer()
                 page = Page(chromium, f"{address}#{view}nav-unit=0.5,nm&sig-unit=0.4,mrad", SIZE)
                 scene(page)

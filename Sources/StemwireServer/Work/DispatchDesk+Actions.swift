@@ -23,7 +23,7 @@ extension DispatchDesk {
     }
 
     func tick() {
-        frames.limit()
+        relieve()
         for work in acquisitions.values {
             for plan in work.plans { _ = endIfStopped(plan) }
             adoptRuns(of: work)
@@ -40,6 +40,7 @@ extension DispatchDesk {
     /// Where frames have no room any more, gives up work, if that is the policy.
     func relieve() {
         frames.limit()
+        closeLate()
         guard settings.whenMemoryIsShort == .dropProcessing, ring.freeSlots == 0 else { return }
         let bytes = max(1, ring.slotCount / 8) * ring.slotBytes
         for work in acquisitions.values where work.runsToPlan > 0 { giveUpHeld(work, bytes: bytes) }
