@@ -51,20 +51,15 @@ extension ServerTests {
             try await Bench.run(
                 nav: [24, 16], sig: 256, faults: "drop-at=3+40+100+170+200+300",
                 server: { settings in
-                    settings.framesPerPartition = 32
+                    settings.framesPerPartition = 16
                     settings.threads = 1
                 }
             ) { bench in
                 let client = try await bench.connect()
-                let updates = client.updates(udf: "sumsig")
-                try await updates.subscribed()
                 try await client.armWhenFree()
                 try await client.trigger()
-                for try await event in updates {
-                    guard case .ended(let end) = event else { continue }
-                    #expect(end.reason == .complete && end.accounting.missing == 6)
-                    break
-                }
+                let end = try await client.waitForEnd(deadline: .seconds(30))
+                #expect(end.endReason == "complete" && end.accounting.missing == 6)
                 let image = try await client.snapshot(udf: "sumsig").channel(udf: "sumsig", "intensity")
                 #expect(image?.positionsProcessed == 24 * 16 - 6)
                 await client.close()
