@@ -56,7 +56,9 @@ export function code(channel, detectors, look, endpoint) {
     udf, id, given: Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null),
   }));
   const isOwn = channel && own.some(({ id }) => id === channel.udf);
-  return [...swift(channel, own, isOwn, endpoint), "", ...python(channel, own, isOwn, look, endpoint), ""].join("\n");
+  // What the server computes by itself needs no run of the page's.
+  const used = isOwn ? own : [];
+  return [...swift(channel, used, isOwn, endpoint), "", ...python(channel, used, isOwn, look, endpoint), ""].join("\n");
 }
 
 function swift(channel, own, isOwn, endpoint) {
