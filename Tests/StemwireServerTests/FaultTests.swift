@@ -45,6 +45,27 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
 
 extension ServerTests {
     @Suite("Faults of the detector") struct Faults {
+        /// As many partitions lack frames as a thread takes at a time, and the ring has no room for eight of them.
+        @Test("partitions that stay incomplete do not stand before all others", .timeLimit(.minutes(1)))
+        func incompletePartitions() async throws {
+            try await Bench.run(
+                nav: [24, 16], sig: 256, faults: "drop-at=3+40+100+170+200+300",
+                server: { settings in
+                    settings.framesPerPartition = 16
+                    settings.threads = 1
+                }
+            ) { bench in
+                let client = try await bench.connect()
+                try await client.armWhenFree()
+                try await client.trigger()
+                let end = try await client.waitForEnd(deadline: .seconds(30))
+                #expect(end.endReason == "complete" && end.accounting.missing == 6)
+                let image = try await client.snapshot(udf: "sumsig").channel(udf: "sumsig", "intensity")
+                #expect(image?.positionsProcessed == 24 * 16 - 6)
+                await client.close()
+            }
+        }
+
         @Test(
             "no frame on another's position, accounts that add up, an end in time, and then a scan that is right",
             arguments: FaultCase.all)

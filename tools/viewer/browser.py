@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
+import urllib.parse
 import urllib.request
 
 from playwright.sync_api import sync_playwright
@@ -14,6 +16,8 @@ from servers import eventually
 # What drawing without a GPU and running as any user take.
 CHROMIUM_OPTIONS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 SIZE = {"width": 1280, "height": 720}
+# A folder whose scripts and styles take the place of the program's own, to try a change without building.
+OWN_PAGE = os.environ.get("VIEWER_PAGE")
 
 
 def get(address):
@@ -36,12 +40,18 @@ def browser():
         running.close()
 
 
+def own_page(route):
+    route.fulfill(path=pathlib.Path(OWN_PAGE) / urllib.parse.urlsplit(route.request.url).path.lstrip("/"))
+
+
 class Page:
     """The viewer's page, with what tests want to know of it."""
 
     def __init__(self, browser, address, size=None):
         self.faults = []
         self.context = browser.new_context(viewport=size or SIZE)
+        if OWN_PAGE:
+            self.context.route(re.compile(r"/[a-z]+\.(js|css)$"), own_page)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", lambda message: self.console(message))

@@ -16,52 +16,10 @@ import time
 
 import numpy as np
 
-from browser import Page, browser, get, status
+from browser import Page, browser, status
 from servers import Bench, eventually
-
-TABLES = pathlib.Path(__file__).parents[2] / "Sources/StemwirePictures/Tables/colourmaps.bin"
-MAPS = ["viridis", "magma", "inferno", "cividis", "grey", "twilight", "wheel"]
-
-
-def table(name):
-    tables = np.frombuffer(TABLES.read_bytes(), np.uint8).reshape(len(MAPS), 256, 3)
-    return tables[MAPS.index(name)].tolist()
-
-
-def array(address, channel):
-    return np.load(io.BytesIO(get(f"{address}snap/{channel}.npy")))
-
-
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def of(page, pane, name, otherwise=None):
-    """One thing of what a pane shows now."""
-    shown = page.shown(pane)
-    return otherwise if shown is None or shown.get(name) is None else shown[name]
-
-
-def press(page, command):
-    """Clicks a command as soon as the page offers it."""
-    button = f'[data-command="{command}"]'
-    eventually(f"{command} offered", lambda: page.page.is_enabled(button))
-    page.page.click(button)
-
-
-def scan(page):
-    press(page, "arm")
-    press(page, "trigger")
-
-
-def ended(page, generation=1, limit=90):
-    def ask():
-        told = page.run("window.stemwire.state.message?.acquisition")
-        shown = page.shown("nav")
-        return told and told["generation"] == generation and told.get("endReason") and shown and shown["final"] and told
-
-    return eventually("the end of the acquisition", ask, limit)
+from steps import array, ended, expect, of, press, scan, table
+from test_control import CONTROL_TESTS
 
 
 def scan_pixel_by_pixel(bench, chromium, pictures):
@@ -144,7 +102,7 @@ def seam_is_drawn(bench, chromium, pictures):
     expect(not any(seen["before"].values()), f"no line before: {seen}")
     expect(all(seen["after"][part] > 10 for part in ["left", "step", "right"]) and not seen["after"]["other"], f"the line: {seen}")
     expect("before the last change" in seen["early"] and "before" not in seen["late"], f"in words: {seen}")
-    expect("parameters changed" in seen["title"], seen["title"])
+    expect("changed" in seen["title"], seen["title"])
     return [page]
 
 
@@ -265,7 +223,7 @@ def beside(bench, chromium, pictures):
     first = page.shown("nav")
     scan(page)
     ended(page, generation=2)
-    page.page.click('#past button')
+    page.page.click('#past button:has-text("Beside")')
     shown = eventually("the acquisition before", lambda: of(page, "side", "generation") == 1 and page.shown("side"))
     expect(shown["values"] == first["values"] and shown["map"] == first["map"], "its numbers and its map")
     expect("16 × 16" in page.text("#past") and "1 lacking" in page.text("#past"), page.text("#past"))
@@ -427,7 +385,7 @@ def roles_by_token(bench, chromium, pictures):
 
 TESTS = [
     scan_pixel_by_pixel, drag_mid_scan, seam_is_drawn, missing_on_the_map, reconnect, pattern_of_a_position, two_viewers, centre_of_mass, beside,
-    detector_settings, controls_are_named_and_in_reach, moving_picture, roles_by_token,
+    detector_settings, controls_are_named_and_in_reach, moving_picture, roles_by_token, *CONTROL_TESTS,
 ]
 
 

@@ -10,6 +10,22 @@ public struct AcquisitionUUID: Sendable, Hashable, CustomStringConvertible {
         low = bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// Reads ``description``.
+    ///
+    /// - Returns: nil unless it is 32 hexadecimal digits, with hyphens or without.
+    public init?(description text: some StringProtocol) {
+        let digits = text.utf8.filter { $0 != UInt8(ascii: "-") }
+        guard digits.count == 32, text.utf8.count <= 36 else { return nil }
+        var bytes: [UInt8] = []
+        for place in stride(from: 0, to: 32, by: 2) {
+            guard let high = Character(Unicode.Scalar(digits[place])).hexDigitValue,
+                let low = Character(Unicode.Scalar(digits[place + 1])).hexDigitValue
+            else { return nil }
+            bytes.append(UInt8(high << 4 | low))
+        }
+        self.init(bytes)
+    }
+
     /// A random one.
     public static func random() -> AcquisitionUUID {
         AcquisitionUUID((0..<16).map { _ in UInt8.random(in: .min ... .max) })!

@@ -58,6 +58,8 @@ final class AcquisitionWork {
     var isOver = false
     /// Partitions that were begun again, by run, with the generation of parameters.
     var recomputed: [String: [Int: UInt32]] = [:]
+    /// How many of them are not done, by run.
+    var recomputing: [String: Int] = [:]
 
     var description: AcquisitionDescription { record.description }
     var generation: UInt64 { record.description.generation }

@@ -23,7 +23,7 @@ extension DispatchDesk {
     }
 
     func tick() {
-        frames.limit()
+        relieve()
         for work in acquisitions.values {
             for plan in work.plans { _ = endIfStopped(plan) }
             adoptRuns(of: work)
@@ -40,6 +40,7 @@ extension DispatchDesk {
     /// Where frames have no room any more, gives up work, if that is the policy.
     func relieve() {
         frames.limit()
+        closeLate()
         guard settings.whenMemoryIsShort == .dropProcessing, ring.freeSlots == 0 else { return }
         let bytes = max(1, ring.slotCount / 8) * ring.slotBytes
         for work in acquisitions.values where work.runsToPlan > 0 { giveUpHeld(work, bytes: bytes) }
@@ -188,11 +189,15 @@ extension DispatchDesk {
     }
 
     func release(_ item: WorkItem) {
-        guard let (_, work) = plans[item.run] else { return }
+        guard let (plan, work) = plans[item.run] else { return }
+        if plan.plan.recomputes { work.recomputing[plan.plan.run.name, default: 1] -= 1 }
         for worker in workers.values { worker.forget(item) }
         if work.released(item.partition) { frames.finished(generation: item.generation, partition: item.partition) }
         // Not within the handling of an event: ending tells the dispatcher of it.
-        reactor.schedule(after: .zero) { [self] in endIfDone(work) }
+        reactor.schedule(after: .zero) { [self] in
+            if plan.plan.recomputes { recompute(work) }
+            endIfDone(work)
+        }
     }
 
     func quarantine(_ item: WorkItem, _ reason: QuarantineReason) {

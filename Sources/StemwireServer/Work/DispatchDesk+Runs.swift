@@ -58,9 +58,13 @@ extension DispatchDesk {
     }
 
     /// Begins partitions again that were worked on with earlier parameters, a few at once, as far as their frames are kept.
+    ///
+    /// While a detector is dragged the parameters change faster than all can be done again: what has been begun must not
+    /// stand before what is wanted now.
     func recompute(_ work: AcquisitionWork) {
+        let limit = 2 * max(1, lanes.count + workers.count)
         for run in work.record.runs where !run.isStopped {
-            for _ in 0..<Self.replayAtOnce {
+            for _ in 0..<Self.replayAtOnce where work.recomputing[run.name, default: 0] < limit {
                 let done = work.recomputed[run.name] ?? [:]
                 let next = run.recomputation { partition, generation in
                     work.closed.contains(partition) && done[partition] != generation
@@ -99,8 +103,13 @@ extension DispatchDesk {
         work.reopen(partition, tiles.map(\.positions))
         for tile in tiles { tile.release() }
         let item = plan.plan.item(partition)
+        if plan.plan.recomputes { work.recomputing[plan.plan.run.name, default: 0] += 1 }
         open(item, plan, work)
-        if plan.opened.contains(partition) { tell(.closed(item)) }
+        if plan.opened.contains(partition) {
+            tell(.closed(item))
+        } else if plan.plan.recomputes {
+            work.recomputing[plan.plan.run.name, default: 1] -= 1
+        }
         if work.forgetIfDone(partition) { frames.finished(generation: work.generation, partition: partition) }
     }
 

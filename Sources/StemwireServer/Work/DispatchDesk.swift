@@ -8,7 +8,7 @@ import ZeroMQ
 ///
 /// The shell of `Dispatcher`: it knows where frames are, how workers are reached, and who merges. Reactor's thread only.
 final class DispatchDesk {
-    /// Partitions that stay open for late frames, at most.
+    /// How many partitions a frame may come late, as long as there is room.
     static let openPartitions = 8
     static let eventsAtOnce = 256
     /// When what a worker's queue did not take is tried again.
@@ -182,9 +182,17 @@ final class DispatchDesk {
         tile.release()
         if work.isWhole(tile.partition) {
             close(tile.partition, of: work)
-        } else if work.flowing.count > Self.openPartitions {
-            close(work.flowing[0], of: work)
         }
+        while let first = work.flowing.first, tile.partition - first > Self.openPartitions { close(first, of: work) }
+    }
+
+    /// Where memory is short, waits for late frames of the two newest partitions only.
+    ///
+    /// A thread holds on to a partition that is not whole: as many of these as it takes at a time would stand before all
+    /// others, until the ring is full, the source stops, and nothing that could close them comes any more.
+    func closeLate() {
+        guard ring.freeSlots < max(1, ring.slotCount / 8), let work = present else { return }
+        for partition in work.flowing.dropLast(2) { close(partition, of: work) }
     }
 
     /// Whether the frames of a partition are kept until its work is done: not those that nobody works on, nor those of a

@@ -24,10 +24,11 @@ enum JSONValue: Sendable, Equatable {
 // MARK: Reading
 
 extension JSONValue {
-    /// - Throws: ``ViewerRequestError`` for what is no JSON, or nested deeper than any message of a page.
-    init(parsing bytes: some Collection<UInt8>) throws(ViewerRequestError) {
+    /// - Parameter depth: of nested messages, of which a level of JSON takes two; deeper than those of a page are none.
+    /// - Throws: ``ViewerRequestError`` for what is no JSON, or nested deeper.
+    init(parsing bytes: some Collection<UInt8>, depth: Int = 16) throws(ViewerRequestError) {
         var options = JSONDecodingOptions()
-        options.messageDepthLimit = 16
+        options.messageDepthLimit = depth
         do {
             self.init(
                 try Google_Protobuf_Value(jsonString: String(decoding: bytes, as: UTF8.self), options: options))

@@ -118,10 +118,15 @@ struct LiveState: Sendable {
         version += 1
     }
 
-    /// Takes the present results, of which nothing newer has come yet on this connection.
+    /// Takes the results of the newest acquisition, of which nothing newer has come yet on this connection, or those of
+    /// one before it.
     mutating func take(_ snapshot: ResultSnapshot, now: ContinuousClock.Instant) {
-        if let start = snapshot.start { began(start.acquisition, start.generation) { $0.start = start } }
-        if let end = snapshot.end { began(end.acquisition, end.generation) { $0.end = end } }
+        if let start = snapshot.start, let index = past.firstIndex(where: { $0.id == start.acquisition }) {
+            (past[index].start, past[index].end) = (start, snapshot.end ?? past[index].end)
+        } else {
+            if let start = snapshot.start { began(start.acquisition, start.generation) { $0.start = start } }
+            if let end = snapshot.end { began(end.acquisition, end.generation) { $0.end = end } }
+        }
         for channel in snapshot.channels { take(channel, acquisition: channel.acquisition, now: now) }
         version += 1
     }

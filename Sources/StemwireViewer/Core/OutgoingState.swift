@@ -48,6 +48,7 @@ struct OutgoingState: Sendable {
                         .object([
                             ("id", .int($0.number)), ("done", .bool($0.isDone)), ("text", .string($0.text)),
                             ("values", .object($0.values.map { ($0.name, .string($0.value)) })),
+                            ("report", $0.report),
                         ])
                     })
             ))

@@ -92,7 +92,7 @@ struct StateReport {
                     ("seconds", .number(past.end?.seconds ?? 0)),
                     ("startedAt", past.start.map { .int($0.startedAt / 1_000_000) } ?? .null),
                 ]
-                if let counts = past.end?.accounting { members.append(("accounting", json(counts))) }
+                if let counts = past.end?.accounting { members.append(("accounting", JSONValue(counts))) }
                 let channels = past.channels.keys.filter { !$0.run.hasPrefix(DetectorDesk.runPrefix) }
                 members.append(
                     (
@@ -130,7 +130,7 @@ struct StateReport {
                 ("endReason", .string(end.reason.description)), ("seconds", .number(end.seconds)),
                 ("framesPerSecond", .number(end.seconds > 0 ? Double(counts.placed) / end.seconds : 0)),
                 ("processed", .int(end.framesProcessed)), ("failed", .int(end.framesFailed)),
-                ("accounting", json(counts)),
+                ("accounting", JSONValue(counts)),
             ]
         } else if let running = state.runningStatus {
             members += [
@@ -140,19 +140,6 @@ struct StateReport {
             ]
         }
         return .object(members)
-    }
-
-    private static func json(_ counts: FrameAccounting) -> JSONValue {
-        .object([
-            ("expected", .int(counts.expected)), ("placed", .int(counts.placed)), ("missing", .int(counts.missing)),
-            ("rejected", .int(counts.rejected)), ("duplicates", .int(counts.duplicates)),
-            ("strays", .int(counts.strays)), ("leadIn", .int(counts.leadInFrames)),
-            ("flyback", .int(counts.flybackFrames)), ("tail", .int(counts.tailFrames)),
-            ("malformed", .int(counts.malformed)), ("garbageBytes", .int(counts.garbageBytes)),
-            ("droppedByRingFull", .int(counts.droppedByRingFull)), ("balanced", .bool(counts.isBalanced)),
-            ("missingRanges", .int(counts.missingRanges.count)),
-            ("missingRangesTruncated", .bool(counts.missingRangesTruncated)),
-        ])
     }
 
     /// Without those of virtual detectors, which are reached by the detector's id.
@@ -194,5 +181,20 @@ struct StateReport {
                     ("applied", .bool(entry.applied == entry.wanted)), ("problem", .text(entry.problem ?? "")),
                 ])
             })
+    }
+}
+
+extension JSONValue {
+    init(_ counts: FrameAccounting) {
+        self = .object([
+            ("expected", .int(counts.expected)), ("placed", .int(counts.placed)), ("missing", .int(counts.missing)),
+            ("rejected", .int(counts.rejected)), ("duplicates", .int(counts.duplicates)),
+            ("strays", .int(counts.strays)), ("leadIn", .int(counts.leadInFrames)),
+            ("flyback", .int(counts.flybackFrames)), ("tail", .int(counts.tailFrames)),
+            ("malformed", .int(counts.malformed)), ("garbageBytes", .int(counts.garbageBytes)),
+            ("droppedByRingFull", .int(counts.droppedByRingFull)), ("balanced", .bool(counts.isBalanced)),
+            ("missingRanges", .int(counts.missingRanges.count)),
+            ("missingRangesTruncated", .bool(counts.missingRangesTruncated)),
+        ])
     }
 }

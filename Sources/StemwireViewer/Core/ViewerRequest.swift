@@ -1,3 +1,4 @@
+import StemwireClient
 import StemwireProtocol
 
 /// What a page may ask of the viewer. Every value is checked when it is read.
@@ -13,6 +14,8 @@ enum ViewerRequest: Sendable, Equatable {
     case command(number: Int, ViewerCommand)
     /// Who the page is: its first message, where the viewer asks.
     case token(String)
+    /// Tell of acquisitions of the past, which whoever may look may know.
+    case history(number: Int, HistoryWish)
 }
 
 /// What one pane of a page shows.
@@ -35,8 +38,10 @@ struct PaneRequest: Sendable, Hashable {
 /// What a page may have the detector do.
 enum ViewerCommand: Sendable, Equatable {
     case arm(navShape: [Int]?)
+    /// Tell whether the scan would work and what it takes; change nothing.
+    case check(ScanWish)
     /// Arm for the software trigger, and trigger.
-    case scan(navShape: [Int]?)
+    case scan(ScanWish)
     case trigger, stop, abort
     /// Tell the values of these variables of the detector.
     case settings([String])
@@ -47,6 +52,24 @@ enum ViewerCommand: Sendable, Equatable {
         if case .settings = self { return false }
         return true
     }
+}
+
+/// A scan as a page wants it; what is nil stays as server and detector are set.
+struct ScanWish: Sendable, Equatable {
+    /// Rows, columns.
+    var navShape: [Int]?
+    /// How many frames the detector is to send.
+    var frames: Int?
+
+    var armSettings: ArmSettings { ArmSettings(navShape: navShape, frames: frames, trigger: .soft) }
+}
+
+/// What a page wants to know of the past.
+enum HistoryWish: Sendable, Equatable {
+    /// The newest acquisitions before this number of the history; nil: from the newest on.
+    case list(before: UInt64?)
+    /// Everything about one acquisition.
+    case acquisition(AcquisitionUUID)
 }
 
 /// A variable of the detector.
@@ -115,7 +138,13 @@ extension ViewerRequest {
                 throw ViewerRequestError("a token is a text of at most \(Self.tokenLength) bytes")
             }
             self = .token(token)
-        default: throw ViewerRequestError("its type is none of next, view, detector, dropDetector, command, token")
+        case "history":
+            guard let number = message["id"]?.int, number >= 0 else {
+                throw ViewerRequestError("a question for the history has a number, its id")
+            }
+            self = .history(number: number, try HistoryWish(message))
+        default:
+            throw ViewerRequestError("its type is none of next, view, detector, dropDetector, command, token, history")
         }
     }
 }
@@ -176,6 +205,26 @@ extension VirtualDetector {
     }
 }
 
+extension HistoryWish {
+    fileprivate init(_ value: JSONValue) throws(ViewerRequestError) {
+        if let text = value["acquisition"] {
+            guard let id = text.string.flatMap({ AcquisitionUUID(description: $0) }) else {
+                throw ViewerRequestError("an acquisition is named by its UUID")
+            }
+            self = .acquisition(id)
+            return
+        }
+        guard let before = value["before"], before != .null else {
+            self = .list(before: nil)
+            return
+        }
+        guard let number = before.int, number > 0 else {
+            throw ViewerRequestError("before is a number of the history")
+        }
+        self = .list(before: UInt64(number))
+    }
+}
+
 extension ViewerCommand {
     private static let settings = 32
     private static let settingLength = 256
@@ -183,7 +232,8 @@ extension ViewerCommand {
     fileprivate init(_ value: JSONValue) throws(ViewerRequestError) {
         switch value["name"]?.string {
         case "arm": self = .arm(navShape: try Self.navShape(value))
-        case "scan": self = .scan(navShape: try Self.navShape(value))
+        case "check": self = .check(try Self.scan(value))
+        case "scan": self = .scan(try Self.scan(value))
         case "trigger": self = .trigger
         case "stop": self = .stop
         case "abort": self = .abort
@@ -201,8 +251,18 @@ extension ViewerCommand {
             else { throw ViewerRequestError("a setting's value is 1 to \(Self.settingLength) characters, no comma") }
             self = .set(try Self.variable(value["setting"]), to: text)
         default:
-            throw ViewerRequestError("the command is none of arm, scan, trigger, stop, abort, settings, set")
+            throw ViewerRequestError("the command is none of arm, check, scan, trigger, stop, abort, settings, set")
         }
+    }
+
+    private static func scan(_ value: JSONValue) throws(ViewerRequestError) -> ScanWish {
+        var wish = ScanWish(navShape: try navShape(value))
+        guard let frames = value["frames"], frames != .null else { return wish }
+        guard let count = frames.int, (1...Int(Int32.max)).contains(count) else {
+            throw ViewerRequestError("frames is a whole number from 1")
+        }
+        wish.frames = count
+        return wish
     }
 
     private static func navShape(_ value: JSONValue) throws(ViewerRequestError) -> [Int]? {

@@ -11,17 +11,20 @@ struct ViewerSession: Sendable {
         case detector(VirtualDetector)
         case dropDetector(String)
         case command(number: Int, ViewerCommand)
+        case history(number: Int, HistoryWish)
         /// Fetch the frame at this position of the newest acquisition.
         case fetch(position: Int)
     }
 
-    /// The answer to a command.
+    /// The answer to a command or a question.
     struct Answer: Sendable, Equatable {
         var number: Int
         var isDone: Bool
         var text: String
         /// What was asked for, by name.
         var values: [NamedValue] = []
+        /// What a check found, or what the history tells.
+        var report = JSONValue.null
     }
 
     private struct Sent: Sendable {
@@ -44,6 +47,8 @@ struct ViewerSession: Sendable {
     /// After so long without news the page is told the state all the same, and knows that the viewer lives.
     static let heartbeat = Duration.seconds(1)
     private static let answerLimit = 64
+    /// Questions for the history that may be under way at a time: each is read from a file of the server's.
+    private static let historyLimit = 4
     /// How soon a frame that has not come yet is asked for again.
     private static let patience = Duration.milliseconds(500)
 
@@ -61,6 +66,7 @@ struct ViewerSession: Sendable {
     private var frame: Frame?
     private var frames: UInt64 = 0
     private var fetching: (position: Int, generation: UInt64)?
+    private var historyUnderWay: Set<Int> = []
     private var noticesTold: UInt64 = 0
     private var pastTold: UInt64 = 0
     private(set) var serial: UInt64 = 0
@@ -89,12 +95,18 @@ struct ViewerSession: Sendable {
         case .detector(let detector) where permission.mayControl: return [.detector(detector)]
         case .dropDetector(let id) where permission.mayControl: return [.dropDetector(id)]
         case .command(let number, let command): return [.command(number: number, command)]
+        case .history(let number, _) where historyUnderWay.count == Self.historyLimit:
+            answer(Answer(number: number, isDone: false, text: "the history is being read; ask again"))
+        case .history(let number, let wish):
+            historyUnderWay.insert(number)
+            return [.history(number: number, wish)]
         case .detector, .dropDetector, .token: break
         }
         return []
     }
 
     mutating func answer(_ answer: Answer) {
+        historyUnderWay.remove(answer.number)
         // A page that does not take messages gets the newest answers only.
         if answers.count == Self.answerLimit { answers.removeFirst() }
         answers.append(answer)

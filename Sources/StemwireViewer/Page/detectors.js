@@ -1,10 +1,8 @@
 // The virtual detectors of this page: made, changed, removed, and listed with their numbers.
 
-import { make } from "./pane.js";
+import { $, make } from "./dom.js";
 import { clamped, COLOURS, fresh, LABELS, NUMBERS } from "./shapes.js";
 import { ownChannels } from "./sources.js";
-
-const $ = (id) => document.getElementById(id);
 
 export class Detectors {
   // `app`: state, note(text, tone), send(message), choose(pane, key), forgetSource(pane), redraw(), remember().

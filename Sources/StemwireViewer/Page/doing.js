@@ -1,8 +1,8 @@
 // What the page has the detector do: arm, scan, stop, and settings. Each command is answered by its number.
 
-import { make } from "./pane.js";
+import { Check } from "./check.js";
+import { $, make } from "./dom.js";
 
-const $ = (id) => document.getElementById(id);
 const PATIENCE = 15000;
 // Detector variables that people look at, with what they are; those without a third word can be set.
 const SETTINGS = [
@@ -20,6 +20,7 @@ export class Doing {
   // `app`: state, note(text, tone), send(message).
   constructor(app) {
     Object.assign(this, { app, count: 0, waiting: new Map() });
+    this.check = new Check(this);
     for (const button of document.querySelectorAll("[data-command]")) button.onclick = () => this.command(button.dataset.command);
     $("settings-close").onclick = () => $("settings").close();
     $("settings-again").onclick = () => this.readSettings();
@@ -43,17 +44,20 @@ export class Doing {
     if (name === "settings") return this.openSettings();
     const shape = [Number($("scan-rows").value), Number($("scan-columns").value)];
     const fields = ["arm", "scan"].includes(name) && shape[0] > 0 && shape[1] > 0 ? { navShape: shape } : {};
-    this.ask(name, fields).then(({ text, done }) => this.app.note(text, done ? "done" : "error"));
+    if (name === "scan") return this.check.open(fields);
+    this.ask(name, fields).then((answer) => this.tell(answer));
   }
 
-  // Sends a command; the answer comes with a later message.
-  ask(name, fields) {
+  tell({ text, done }) { this.app.note(text, done ? "done" : "error"); }
+
+  // Sends a command, or a question of another type; the answer comes with a later message.
+  ask(name, fields, type = "command") {
     const id = ++this.count;
     const answer = new Promise((resolve) => {
       this.waiting.set(id, resolve);
       setTimeout(() => { if (this.waiting.delete(id)) resolve({ done: false, text: `${name}: no answer after ${PATIENCE / 1000} s`, values: {} }); }, PATIENCE);
     });
-    this.app.send({ type: "command", id, name, ...fields });
+    this.app.send({ type, id, name, ...fields });
     return answer;
   }
 

@@ -56,19 +56,23 @@ export function code(channel, detectors, look, endpoint) {
     udf, id, given: Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null),
   }));
   const isOwn = channel && own.some(({ id }) => id === channel.udf);
-  return [...swift(channel, own, isOwn, endpoint), "", ...python(channel, own, isOwn, look, endpoint), ""].join("\n");
+  // What the server computes by itself needs no run of the page's.
+  const used = isOwn ? own : [];
+  return [...swift(channel, used, isOwn, endpoint), "", ...python(channel, used, isOwn, look, endpoint), ""].join("\n");
 }
 
 function swift(channel, own, isOwn, endpoint) {
   const lines = ["// Swift", "import StemwireClient", "", `let server = try await StemwireConnection.connect(to: "${endpoint}")`];
   if (own.length) {
     const selections = own.map(({ udf, id, given }) =>
-      `    UDFSelection("${udf}", id: "${id}", parameters: [${given.map(([name, value]) => `"${name}": "${value}"`).join(", ") || ":"}])`);
-    lines.push("let run = try await server.startRun([", `${selections.join(",\n")},`, "], joinCurrent: true, fromStart: true)");
+      `        UDFSelection("${udf}", id: "${id}", parameters: [${given.map(([name, value]) => `"${name}": "${value}"`).join(", ") || ":"}])`);
+    lines.push("// Joins the scan that runs, or begins with the next one.", "let run = try await server.startRun(", "    [", selections.join(",\n"),
+      "    ], joinCurrent: true, fromStart: true)");
   }
   const names = channel ? `run: ${isOwn ? "run" : `"${channel.run}"`}, udf: "${channel.udf}", channel: "${channel.channel}"` : "";
   lines.push(`for try await event in server.updates(${names}) {`,
-    "    if case .update(let update) = event { print(update.positionsProcessed, update.doubles()) }", "}");
+    "    if case .update(let update) = event { print(update.positionsProcessed, update.doubles()) }",
+    "    if case .ended = event { break }", "}");
   return lines;
 }
 
@@ -76,8 +80,8 @@ function python(channel, own, isOwn, look, endpoint) {
   const lines = ["# Python", "import matplotlib.pyplot as plt", "import stemwire", "", `with stemwire.connect("${endpoint}") as server:`];
   if (own.length) {
     const udfs = own.map(({ udf, id, given }) => `        "${id}": "${udf}${given.map(([name, value], index) => `${index ? "," : ":"}${name}=${value}`).join("")}",`);
-    lines.push("    run = server.start_run({", ...udfs, "    }, acquisitions=1, join_current=True)",
-      "    for results in server.updates(run, progress=True):", "        pass  # the newest state; the last one is final");
+    lines.push("    # Joins the scan that runs, or begins with the next one.", "    run = server.start_run({", ...udfs, "    }, acquisitions=1, join_current=True)",
+      "    for results in server.updates(run):", "        pass  # the newest state; the last one is final");
   }
   if (!channel) return lines.concat(own.length ? [] : ["    print(server.status())"]);
   if (!isOwn) lines.push(`    results = server.snapshot("${channel.run}")`);

@@ -1,38 +1,36 @@
-// One of the two images: toolbar, picture, zoom, histogram with limits, value under the cursor.
+// One of the images: toolbar, picture, zoom, value under the cursor.
 
-import { autoLimits, format, histogram, magnitudes, placeOf, sortedSample, valueAt } from "./levels.js";
-import { DUPLICATE, FAILED, MISSING, PASSED, PENDING, REJECTED } from "./levels.js";
-import { colourTable, makePicture, MAPS } from "./picture.js";
-import { drawCurve, drawLine, grabEnd, samples } from "./profile.js";
+import { Bars } from "./bars.js";
+import { make } from "./dom.js";
+import { autoLimits, DUPLICATE, FAILED, format, magnitudes, MISSING, PASSED, PENDING, REJECTED, sortedSample } from "./levels.js";
+import { makePicture, MAPS } from "./picture.js";
+import { Pointer } from "./pointer.js";
+import { drawCurve, drawLine, samples } from "./profile.js";
+import { drawWheel } from "./wheel.js";
 
-const BINS = 128;
 const NO_VALUE = {
   [PENDING]: "not here yet", [MISSING]: "missing: its frame never came", [PASSED]: "not in this result",
   [REJECTED]: "rejected: its frame came damaged", [FAILED]: "failed in the UDF, or its frame was not held any more",
 };
 
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") element.textContent = value;
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-}
-
 export class Pane {
   // `hooks`: onSource(key), onLook(), onSave(format), and for the pointer on the picture down(place, event), move(place, event), up(place),
   // drawOver(context, pane), title(told), describe(told, place, index), lengthText(pixels).
   constructor(root, name, look, hooks) {
-    Object.assign(this, { root, name, look, hooks, content: null, pointer: null, drag: null, isFitted: true, line: null, isMeasuring: false, fingers: new Map() });
+    Object.assign(this, { root, name, look, hooks, drawn: null, content: null, pointer: null, isCursor: false, isFitted: true, line: null, heldEnd: "both", isMeasuring: false });
     this.view = { left: 0, top: 0, width: 1, height: 1 };
     this.build();
-    this.picture = makePicture(this.canvas);
-    this.root.dataset.render = this.picture.kind;
     new ResizeObserver(() => this.resize()).observe(this.stage);
     this.resize();
+  }
+
+  // Made when there is something to show: to prepare a GPU takes a while.
+  get picture() {
+    if (!this.drawn) {
+      this.drawn = makePicture(this.canvas);
+      this.root.dataset.render = this.drawn.kind;
+    }
+    return this.drawn;
   }
 
   build() {
@@ -65,18 +63,13 @@ export class Pane {
     this.stage = make("div", { class: "stage" }, this.canvas, this.over, this.curve, this.empty);
     this.readout = make("span", { class: "readout", role: "status", "aria-live": "off" });
     this.title = make("span", { class: "title" });
-    this.bars = make("canvas", { tabindex: 0, role: "group", title: "Drag the limits; double click for automatic ones",
-      "aria-label": `${label}: histogram with limits` });
-    this.lock = make("button", { type: "button", "aria-pressed": "false", text: "auto", title: "Automatic or locked limits (0, K)",
-      onclick: () => this.setLook({ locked: !this.look.locked }) });
-    this.lowText = make("output", { "aria-label": `${label}: lower limit` });
-    this.highText = make("output", { "aria-label": `${label}: upper limit` });
+    this.bars = new Bars(this, label);
     this.root.append(
       make("div", { class: "bar" }, this.source, this.map, this.scale, this.gamma, this.turning, this.measure, this.save),
       this.stage,
       make("div", { class: "below" }, this.readout, this.title),
-      make("div", { class: "levels" }, this.bars, make("div", { class: "limits" }, this.lock, this.highText, this.lowText)));
-    this.listen();
+      this.bars.element);
+    new Pointer(this);
     this.showLook();
   }
 
@@ -84,10 +77,16 @@ export class Pane {
 
   setLook(change) {
     Object.assign(this.look, change);
-    if (!this.look.locked && this.sorted) this.look.limits = autoLimits(this.sorted);
+    if (!this.look.locked && this.sorted) this.look.limits = this.autoLimits();
     this.showLook();
     this.draw();
     this.hooks.onLook();
+  }
+
+  // A vector of no length is black, however long the shortest is.
+  autoLimits() {
+    const limits = autoLimits(this.sorted);
+    return this.content?.components === 2 ? [0, limits[1]] : limits;
   }
 
   showLook() {
@@ -101,10 +100,7 @@ export class Pane {
     this.map.hidden = isVector;
     this.rotation.value = look.rotation;
     this.flip.checked = look.flip;
-    this.lock.textContent = look.locked ? "locked" : "auto";
-    this.lock.setAttribute("aria-pressed", String(look.locked));
-    this.lowText.value = `low ${format(look.limits[0])}`;
-    this.highText.value = `high ${format(look.limits[1])}`;
+    this.bars.show();
   }
 
   // Whether a drag draws a line, in place of what it does else.
@@ -131,9 +127,9 @@ export class Pane {
       this.content = this.sorted = null;
       this.title.textContent = "";
       this.canvas.setAttribute("aria-label", `${this.root.getAttribute("aria-label")}: ${problem}`);
-      this.picture.clear();
+      this.drawn?.clear();
       this.drawOver();
-      this.drawBars();
+      this.bars.draw();
       this.read();
       return;
     }
@@ -143,9 +139,7 @@ export class Pane {
     const isOther = !this.content || this.content.rows !== rows || this.content.columns !== columns;
     this.content = { values: told.values, coverage: told.map ?? null, rows, columns, components };
     this.sorted = sortedSample(magnitudes(told.values, components), told.map);
-    if (!this.look.locked) {
-      this.look.limits = components === 2 ? [0, autoLimits(this.sorted)[1]] : autoLimits(this.sorted);
-    }
+    if (!this.look.locked) this.look.limits = this.autoLimits();
     if (isOther) this.fit();
     if (components === 2) this.look.map = "wheel";
     else if (this.look.map === "wheel") this.look.map = "viridis";
@@ -164,8 +158,7 @@ export class Pane {
       canvas.width = Math.max(1, Math.round(this.stage.clientWidth * ratio));
       canvas.height = Math.max(1, Math.round(this.stage.clientHeight * ratio));
     }
-    this.bars.width = Math.max(1, Math.round(this.bars.clientWidth * ratio));
-    this.bars.height = Math.max(1, Math.round(this.bars.clientHeight * ratio));
+    this.bars.resize(ratio);
     if (this.isFitted) this.fit(); else this.zoom(1, this.canvas.width / 2, this.canvas.height / 2);
     this.draw();
   }
@@ -203,6 +196,13 @@ export class Pane {
     this.draw();
   }
 
+  // Moves the image by pixels of the canvas, from where it was in `view`.
+  pan(view, x, y) {
+    this.view = { ...view, left: view.left - x / this.pixelSize, top: view.top - y / this.pixelSize };
+    this.isFitted = false;
+    this.draw();
+  }
+
   toImage(x, y) {
     const { view, canvas } = this;
     return { x: view.left + (x / canvas.width) * view.width, y: view.top + (y / canvas.height) * view.height };
@@ -218,7 +218,7 @@ export class Pane {
   draw() {
     if (this.content) this.picture.draw(this.content, this.look, this.view);
     this.drawOver();
-    this.drawBars();
+    this.bars.draw();
     this.read();
   }
 
@@ -227,7 +227,8 @@ export class Pane {
     context.clearRect(0, 0, this.over.width, this.over.height);
     if (!this.content) return (this.curve.hidden = true);
     this.hooks.drawOver(context, this);
-    if (this.content.components === 2) this.drawWheel(context);
+    if (this.content.components === 2) drawWheel(context, this);
+    if (this.isCursor) this.drawCursor(context);
     this.curve.hidden = !this.line;
     if (!this.line) return;
     drawLine(context, this, this.line);
@@ -235,50 +236,42 @@ export class Pane {
     drawCurve(this.curve, found, this.hooks.lengthText(found.length));
   }
 
-  // The colour wheel: which colour is which direction; right is +x, down is +y.
-  drawWheel(context) {
-    const ratio = window.devicePixelRatio || 1, radius = 26 * ratio;
-    const centre = { x: this.over.width - radius - 10 * ratio, y: this.over.height - radius - 10 * ratio };
-    const table = colourTable(this.look.map);
-    const hues = context.createConicGradient(0, centre.x, centre.y);
-    for (let step = 0; step <= 64; step++) {
-      const entry = 3 * Math.floor(((step / 64 + 0.5) % 1) * 255 + 0.5);
-      hues.addColorStop(step / 64, `rgb(${table[entry]} ${table[entry + 1]} ${table[entry + 2]})`);
-    }
-    context.fillStyle = hues;
-    context.beginPath();
-    context.arc(centre.x, centre.y, radius, 0, 2 * Math.PI);
-    context.fill();
-    context.strokeStyle = "#000a";
-    context.lineWidth = ratio;
-    context.beginPath();
-    context.arc(centre.x, centre.y, radius, 0, 2 * Math.PI);
-    context.stroke();
-  }
-
-  drawBars() {
-    const context = this.bars.getContext("2d"), { width, height } = this.bars;
-    context.clearRect(0, 0, width, height);
-    if (!this.sorted?.length) return;
-    const found = histogram(this.sorted, BINS, this.look.scale);
-    this.range = found;
-    const top = Math.log1p(Math.max(...found.counts));
-    context.fillStyle = "#7d8a9b";
-    for (let bin = 0; bin < BINS; bin++) {
-      const bar = (Math.log1p(found.counts[bin]) / top) * (height - 4);
-      context.fillRect((bin / BINS) * width, height - bar, width / BINS - 0.5, bar);
-    }
-    const [low, high] = this.look.limits.map((limit) => placeOf(limit, found, this.look.scale) * width);
-    context.fillStyle = "#0009";
-    context.fillRect(0, 0, low, height);
-    context.fillRect(high, 0, width - high, height);
-    context.fillStyle = "#5cb8e6";
-    for (const place of [low, high]) {
-      context.fillRect(Math.min(Math.max(place - 1.5, 0), width - 3), 0, 3, height);
+  drawCursor(context) {
+    const ratio = window.devicePixelRatio || 1, at = this.toScreen(this.pointer.x, this.pointer.y), gap = 5 * ratio, arm = 14 * ratio;
+    for (const [width, style] of [[4, "#000c"], [1.4, "#fff"]]) {
+      context.lineWidth = width * ratio;
+      context.strokeStyle = style;
+      context.beginPath();
+      for (const [x, y] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        context.moveTo(at.x + gap * x, at.y + gap * y);
+        context.lineTo(at.x + arm * x, at.y + arm * y);
+      }
+      context.stroke();
     }
   }
 
-  // The value under the cursor, as it was sent.
+  // MARK: What is pointed at
+
+  // The place whose value is told; one that keys moved to is marked.
+  point(place, isCursor = false) {
+    const was = this.isCursor;
+    Object.assign(this, { pointer: place, isCursor });
+    if (was || isCursor) this.drawOver();
+    this.read();
+  }
+
+  // Moves what the keys hold of the line: one of its ends, or all of it.
+  moveLine(dy, dx) {
+    if (!this.line) return;
+    for (const end of ["from", "to"]) {
+      if (this.heldEnd !== "both" && this.heldEnd !== end) continue;
+      this.line = { ...this.line, [end]: { x: this.line[end].x + dx, y: this.line[end].y + dy } };
+    }
+    this.drawOver();
+    this.hooks.onLook();
+  }
+
+  // The value pointed at, as it was sent.
   read() {
     const { content, pointer } = this;
     if (!content || !pointer) return (this.readout.textContent = "");
@@ -291,111 +284,6 @@ export class Pane {
       : format(content.values[index]));
     const more = code === DUPLICATE ? " (its frame came more than once)" : "";
     this.readout.textContent = `row ${y}, column ${x}: ${text}${more}${this.hooks.describe(this.told, { x, y }, index)}`;
-  }
-
-  // MARK: Pointer
-
-  listen() {
-    const { over, bars } = this;
-    const at = (event) => {
-      const box = over.getBoundingClientRect();
-      return { x: ((event.clientX - box.left) / box.width) * over.width, y: ((event.clientY - box.top) / box.height) * over.height };
-    };
-    over.addEventListener("pointermove", (event) => {
-      const screen = at(event), place = this.toImage(screen.x, screen.y);
-      if (this.fingers.has(event.pointerId)) this.fingers.set(event.pointerId, screen);
-      if (this.fingers.size === 2) return this.pinch();
-      this.pointer = place;
-      if (this.drag?.pan) {
-        this.view.left = this.drag.view.left - (screen.x - this.drag.from.x) / this.pixelSize;
-        this.view.top = this.drag.view.top - (screen.y - this.drag.from.y) / this.pixelSize;
-        this.isFitted = false;
-        this.draw();
-      } else if (this.drag?.end) {
-        this.line = { ...this.line, [this.drag.end]: place };
-        this.drawOver();
-      } else {
-        this.hooks.move(place, screen, Boolean(this.drag), event);
-        this.read();
-      }
-    });
-    over.addEventListener("pointerdown", (event) => {
-      over.focus({ preventScroll: true });
-      over.setPointerCapture(event.pointerId);
-      const screen = at(event), place = this.toImage(screen.x, screen.y);
-      this.fingers.set(event.pointerId, screen);
-      if (this.fingers.size === 2) {
-        if (this.drag && !this.drag.pan && !this.drag.end) this.hooks.up();
-        this.drag = null;
-        this.pinched = this.spread();
-        return;
-      }
-      const isPlain = event.button === 0 && !event.shiftKey;
-      if (isPlain && this.isMeasuring && this.content) {
-        const end = grabEnd(this.line, place, this.pixelSize);
-        if (!end) this.line = { from: place, to: place };
-        this.drag = { end: end ?? "to", from: screen };
-        return;
-      }
-      const takes = isPlain && this.hooks.down(place, screen, event);
-      this.drag = { pan: !takes, from: screen, view: { ...this.view } };
-    });
-    const end = (event) => {
-      this.fingers.delete(event.pointerId);
-      if (this.drag?.end) this.hooks.onLook();
-      else if (this.drag && !this.drag.pan) this.hooks.up();
-      this.drag = null;
-    };
-    over.addEventListener("pointerup", end);
-    over.addEventListener("pointercancel", end);
-    over.addEventListener("pointerleave", () => { this.pointer = null; this.read(); });
-    over.addEventListener("dblclick", () => { this.fit(); this.draw(); });
-    over.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const screen = at(event);
-      this.zoom(Math.exp(-event.deltaY * 0.0015), screen.x, screen.y);
-    }, { passive: false });
-    let end_ = null;
-    const place = (event) => (event.clientX - bars.getBoundingClientRect().left) / bars.clientWidth;
-    bars.addEventListener("pointerdown", (event) => {
-      if (!this.range) return;
-      bars.setPointerCapture(event.pointerId);
-      const [low, high] = this.look.limits.map((limit) => placeOf(limit, this.range, this.look.scale));
-      end_ = Math.abs(place(event) - low) < Math.abs(place(event) - high) ? 0 : 1;
-      this.dragLimit(end_, place(event));
-    });
-    bars.addEventListener("pointermove", (event) => { if (end_ !== null) this.dragLimit(end_, place(event)); });
-    for (const name of ["pointerup", "pointercancel"]) bars.addEventListener(name, () => { end_ = null; });
-    bars.addEventListener("dblclick", () => this.setLook({ locked: false }));
-    bars.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
-      if (!step || !this.range) return;
-      event.preventDefault();
-      const which = event.shiftKey ? 0 : 1;
-      this.dragLimit(which, placeOf(this.look.limits[which], this.range, this.look.scale) + step);
-    });
-  }
-
-  // The middle of two fingers, and how far they are apart.
-  spread() {
-    const [a, b] = [...this.fingers.values()];
-    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)) };
-  }
-
-  pinch() {
-    const now = this.spread(), before = this.pinched;
-    this.view.left -= (now.x - before.x) / this.pixelSize;
-    this.view.top -= (now.y - before.y) / this.pixelSize;
-    this.pinched = now;
-    this.zoom(now.distance / before.distance, now.x, now.y);
-  }
-
-  dragLimit(which, place) {
-    const limits = [...this.look.limits];
-    limits[which] = valueAt(place, this.range, this.look.scale);
-    const least = (this.range.high - this.range.low) * 1e-6;
-    if (limits[1] - limits[0] < least) limits[which] = which ? limits[0] + least : limits[1] - least;
-    this.setLook({ locked: true, limits });
   }
 }
 

@@ -12,7 +12,7 @@ const PREFIXED = { nm: [[1000, "µm"], [1e-3, "pm"]], "µm": [[1e-3, "nm"]], mra
 
 export function lengthText(length, unit) {
   const [factor, other] = (PREFIXED[unit] ?? []).find(([factor]) => (factor > 1 ? length >= factor : length < 0.1)) ?? [1, unit];
-  return `${Number((length / factor).toPrecision(6))} ${other}`;
+  return `${Number((length / factor).toPrecision(4))} ${other}`;
 }
 
 // Draws the bar into the lower left corner; `size` is the length of one image pixel.

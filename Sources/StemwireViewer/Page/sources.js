@@ -8,7 +8,7 @@ export const KEY = /^(#|fft|@\w+\/[\w.-]+|~[\w-]+\/[\w.-]+\/[\w.-]+\/[\w.-]+|[\w
 
 export const ownChannels = (detector) => OWN_CHANNELS[detector.udf] ?? ["intensity"];
 
-const text = ({ run, udf, channel }) => `${udf} · ${channel}${run === "default" ? "" : ` (${run})`}`;
+const text = ({ run, udf, channel }) => `${udf}${channel === "intensity" ? "" : ` · ${channel}`}${run === "default" ? "" : ` (${run})`}`;
 
 // The keys that a pane ("nav", "sig" or "side") can show, with a text for each, in groups.
 export function sources(state, name) {

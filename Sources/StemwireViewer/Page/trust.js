@@ -1,7 +1,7 @@
 // The sidebar: progress, counters, how the acquisition ended, the map of frames, messages.
 
 import { DUPLICATE, FAILED, MISSING, PASSED, PENDING, PROCESSED, REJECTED } from "./levels.js";
-import { make } from "./pane.js";
+import { make } from "./dom.js";
 import { MARKS } from "./picture.js";
 
 const DONE = [70, 150, 110];
@@ -100,7 +100,7 @@ export class Trust {
     row("image age", nav && ageMs !== null ? (nav.final ? "final" : milliseconds(ageMs)) : "–",
       nav && !nav.final && ageMs > 1000 && !told?.endReason ? "warn" : "");
     row("pictures / s", isPaused ? "paused" : (this.drawn.length / 2).toFixed(0));
-    row("left out (newer)", count(message.viewer.skipped));
+    row("dropped for page", count(message.viewer.skipped));
     if (message.server.missed) row("lost on the way", count(message.server.missed), "warn");
     row("viewers", count(message.viewer.pages));
     fill(facts, rows);
@@ -139,8 +139,8 @@ export class Trust {
       map.width = columns;
       map.height = rows;
       const longer = Math.max(rows, columns);
-      map.style.width = `${(96 * columns) / longer}px`;
-      map.style.height = `${(96 * rows) / longer}px`;
+      map.style.width = `${(84 * columns) / longer}px`;
+      map.style.height = `${(84 * rows) / longer}px`;
       const pixels = new ImageData(columns, rows), words = new Uint32Array(pixels.data.buffer);
       for (let position = 0; position < nav.map.length; position++) {
         const code = nav.map[position];

@@ -5,20 +5,18 @@ import { Connection } from "./connection.js";
 import { Detectors } from "./detectors.js";
 import { Doing } from "./doing.js";
 import { code, npy, png, save, tiff } from "./export.js";
-import { period, transformOf } from "./fourier.js";
+import { transformOf } from "./fourier.js";
 import { listenToKeys } from "./keys.js";
 import { magnitudes } from "./levels.js";
-import { make, Pane } from "./pane.js";
-import { listPast } from "./past.js";
+import { $, make } from "./dom.js";
+import { Pane } from "./pane.js";
+import { Past } from "./past.js";
 import { loadColours } from "./picture.js";
+import { Places } from "./places.js";
 import { Role } from "./role.js";
-import { drawScaleBar, lengthText } from "./scale.js";
-import { describeSeam, drawSeams } from "./seams.js";
-import { drawShape, grab } from "./shapes.js";
 import { keysOf, ownChannels, request, sources } from "./sources.js";
 import { Trust } from "./trust.js";
 
-const $ = (id) => document.getElementById(id);
 const NAMES = ["nav", "sig", "side"];
 const LOOK = { map: "viridis", scale: "linear", gamma: 0.5, locked: false, limits: [0, 1], rotation: 0, flip: false };
 // The transform of a scan that goes on is made so often at most, milliseconds.
@@ -35,13 +33,13 @@ const role = new Role(() => connection?.again());
 const panes = {};
 // Whether somebody has said what a pane is to show; else it is the usual channel.
 const isChosen = { nav: false, sig: false, side: false };
-let connection = null, held = null, mapVersion = 0, transformedAt = 0;
+let connection = null, mapVersion = 0, transformedAt = 0;
 
 const app = {
-  state, panes, looks, active: "nav",
+  state, panes, looks, isChosen, names: NAMES, active: "nav",
   note: (text, tone) => trust.note(text, tone),
   send: (message) => connection?.send(message),
-  choose, pause, copy, saveAs, moveBy, toggleSide, remember,
+  choose, pause, copy, saveAs, toggleSide, remember, showSources, tellView,
   redraw: () => { for (const name of NAMES) panes[name].drawOver(); },
   focus: (name) => { if (name !== "side" || state.side) panes[name].over.focus(); },
   forgetSource: (name) => {
@@ -53,6 +51,8 @@ const app = {
 };
 const detectors = (app.detectors = new Detectors(app));
 const doing = (app.doing = new Doing(app));
+const places = (app.places = new Places(app));
+const past = new Past(app, showPast);
 
 // MARK: Sources
 
@@ -124,10 +124,8 @@ function took(message) {
   if (message.acquisition?.sigShape) state.shape = message.acquisition.sigShape;
   doing.took(message.answers);
   for (const notice of message.notices) trust.note(notice.text, notice.severity);
-  if (message.past) {
-    state.past = message.past;
-    listPast($("past"), state.past, showPast);
-  }
+  if (message.past) state.past = message.past;
+  past.took(message);
   showSources();
   const told = state.isPaused ? [] : message.panes.filter((each) => NAMES.includes(each.pane));
   for (const each of told) takePane(each, now);
@@ -170,11 +168,11 @@ function showTransform() {
 }
 
 // The same channel as the scan's, of an acquisition before; else its first one.
-function showPast(past) {
+function showPast(kept) {
   const [, udf, channel] = state.nav.split("/");
-  const list = past.channels.filter(({ kind }) => kind === "nav");
-  const found = list.find((each) => each.udf === udf && each.channel === channel) ?? list[0] ?? past.channels[0];
-  choose("side", `~${past.id}/${found.run}/${found.udf}/${found.channel}`);
+  const list = kept.channels.filter(({ kind }) => kind === "nav");
+  const found = list.find((each) => each.udf === udf && each.channel === channel) ?? list[0] ?? kept.channels[0];
+  choose("side", `~${kept.id}/${found.run}/${found.udf}/${found.channel}`);
 }
 
 function showState() {
@@ -186,113 +184,6 @@ function showState() {
   const can = state.isOpen && message.link.state === "connected";
   doing.show(can && message.viewer.mayControl, message.server.state);
   for (const name of NAMES) panes[name].root.dataset.stale = String(!can);
-}
-
-// MARK: Pointer
-
-// What a pane shows: nav, sig, single or fft.
-const kindOf = (name) => state.shown[name]?.kind ?? name;
-const unitOf = (name) => state.units[kindOf(name)] ?? { size: 0, unit: "" };
-
-function hooks(name) {
-  return {
-    drawOver: (context, pane) => {
-      const told = state.shown[name];
-      if (kindOf(name) === "nav") {
-        drawSeams(context, pane, told ?? {});
-        drawPosition(context, pane);
-      } else if (kindOf(name) === "sig") {
-        for (const detector of state.detectors) drawShape(context, pane, detector, detector.id === state.selected);
-      }
-      drawScaleBar(context, pane, unitOf(name));
-    },
-    title: (told) => title(told),
-    describe: (told, place, index) => describe(name, told, place, index),
-    lengthText: (length) => (unitOf(name).size > 0 ? lengthText(length * unitOf(name).size, unitOf(name).unit) : `${length.toFixed(1)} px`),
-    onSource: (key) => choose(name, key),
-    onLook: () => remember(),
-    onSave: (format) => saveAs(name, format),
-    down: (at) => {
-      app.active = name;
-      if (kindOf(name) === "nav") return pick(name, at);
-      if (kindOf(name) !== "sig") return false;
-      held = grab(state.detectors, state.selected, at, panes[name]);
-      if (held && held.detector.id !== state.selected) detectors.select(held.detector.id);
-      return Boolean(held);
-    },
-    move: (at, screen, isDragging) => {
-      if (kindOf(name) === "nav") return isDragging && pick(name, at);
-      if (kindOf(name) !== "sig") return;
-      if (isDragging && held) detectors.change(held.detector, held.handle.drag(at, held.offset));
-      else panes[name].over.style.cursor = grab(state.detectors, state.selected, at, panes[name])?.handle.cursor ?? "crosshair";
-    },
-    up: () => { held = null; },
-  };
-}
-
-function title(told) {
-  const size = told.shape.slice(0, 2).join(" × ");
-  if (told.kind === "fft") return `${size} · transform of ${told.udf}`;
-  if (told.kind !== "nav") return `${size} · ${told.sourceDtype}${told.position === undefined ? "" : ` · frame ${told.position}`}`;
-  const seam = told.seams.length > 1 ? " · parameters changed" : "";
-  const before = told.key?.startsWith("~") ? ` · acquisition ${told.generation}` : "";
-  return `${told.navShape.join(" × ")} · ${Math.floor((100 * told.processed) / Math.max(1, told.expected))} %${told.final ? " · final" : ""}${seam}${before}`;
-}
-
-// What there is to say of a place beside its value.
-function describe(name, told, place, index) {
-  if (!told) return "";
-  if (told.kind === "fft") {
-    const length = period(place, told.shape), { size, unit } = state.units.nav;
-    return Number.isFinite(length) ? ` · period ${length.toPrecision(3)} px${size > 0 ? ` = ${lengthText(length * size, unit)}` : ""}` : "";
-  }
-  return told.kind === "nav" ? describeSeam(told, index) : "";
-}
-
-function drawPosition(context, pane) {
-  if (state.position === null || !pane.content || !NAMES.some((name) => state[name] === "#")) return;
-  const ratio = window.devicePixelRatio || 1, { columns } = pane.content;
-  const at = pane.toScreen((state.position % columns) + 0.5, Math.floor(state.position / columns) + 0.5);
-  const arm = Math.max(pane.pixelSize / 2, 4 * ratio);
-  for (const [width, style] of [[4, "#000c"], [1.6, "#fff"]]) {
-    context.lineWidth = width * ratio;
-    context.strokeStyle = style;
-    context.strokeRect(at.x - arm, at.y - arm, 2 * arm, 2 * arm);
-  }
-}
-
-// Shows the pattern of a scan position.
-function pick(name, { x, y }) {
-  const content = panes[name].content;
-  const [column, row] = [Math.floor(x), Math.floor(y)];
-  if (!content || row < 0 || column < 0 || row >= content.rows || column >= content.columns) return false;
-  setPosition(row * content.columns + column);
-  return true;
-}
-
-function setPosition(position) {
-  const isShown = NAMES.some((name) => state[name] === "#");
-  if (state.position === position && isShown) return;
-  state.position = position;
-  if (!isShown) {
-    state.sig = "#";
-    isChosen.sig = true;
-  }
-  showSources();
-  tellView();
-  app.redraw();
-  remember();
-}
-
-// The arrow keys: the selected detector on a pattern, the position on a scan.
-function moveBy(dy, dx) {
-  if (kindOf(app.active) === "sig") return detectors.move(dy, dx);
-  const content = panes.nav.content;
-  if (!content) return;
-  const { rows, columns } = content, now = state.position ?? Math.floor(rows / 2) * columns + Math.floor(columns / 2);
-  const row = Math.min(Math.max(Math.floor(now / columns) + dy, 0), rows - 1);
-  const column = Math.min(Math.max((now % columns) + dx, 0), columns - 1);
-  setPosition(row * columns + column);
 }
 
 // MARK: Picture
@@ -371,7 +262,7 @@ function prepareUnits() {
 async function begin() {
   await loadColours();
   for (const name of NAMES) {
-    panes[name] = new Pane($(name), name, looks[name], hooks(name));
+    panes[name] = new Pane($(name), name, looks[name], places.hooks(name));
     panes[name].root.addEventListener("focusin", () => { app.active = name; });
   }
   recall();
@@ -393,6 +284,7 @@ async function begin() {
     onMessage: took,
     role,
     onOpen: () => {
+      past.reconnected();
       detectors.tellAll();
       tellView();
     },

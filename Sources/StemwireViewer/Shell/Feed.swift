@@ -20,9 +20,12 @@ final class Feed: Sendable {
 
     private static let connectTimeout = Duration.seconds(2)
     private static let snapshotTimeout = Duration.seconds(10)
+    private static let snapshotsOfPast = 4
     private static let pause = Duration.milliseconds(500)
     /// How often the status is asked for while there are pages; the server tells it once a second by itself.
     private static let statusInterval = Duration.milliseconds(250)
+    /// Acquisitions of the history that are told at a time.
+    private static let historyPage = 20
 
     private let endpoint: String
     private let token: AccessToken?
@@ -94,6 +97,7 @@ final class Feed: Sendable {
     struct CommandAnswer: Sendable {
         var text: String
         var values: [NamedValue] = []
+        var report = JSONValue.null
     }
 
     func command(_ command: ViewerCommand) async throws(ControlFailure) -> CommandAnswer {
@@ -103,8 +107,10 @@ final class Feed: Sendable {
         case .arm(let shape):
             try await connection.arm(navShape: shape)
             text = "armed"
-        case .scan(let shape):
-            try await connection.arm(navShape: shape, trigger: .soft)
+        case .check(let scan):
+            return CommandAnswer(text: "", report: JSONValue(try await connection.check(scan.armSettings)))
+        case .scan(let scan):
+            try await connection.arm(scan.armSettings)
             try await connection.trigger()
             text = "the scan was started"
         case .trigger:
@@ -120,6 +126,18 @@ final class Feed: Sendable {
         }
         if let status = try? await connection.status() { change { $0.live.take(status, now: .now) } }
         return CommandAnswer(text: text)
+    }
+
+    /// What the server's history tells.
+    func history(_ wish: HistoryWish) async throws(ControlFailure) -> CommandAnswer {
+        let connection = try connected()
+        let (history, isWhole) =
+            switch wish {
+            case .list(let before):
+                (try await connection.history(count: Self.historyPage, before: before), false)
+            case .acquisition(let id): (try await connection.history(count: 1, acquisition: id), true)
+            }
+        return CommandAnswer(text: "", report: JSONValue(history, isWhole: isWhole))
     }
 
     /// Those of the detector's variables that it knows.
@@ -212,6 +230,7 @@ final class Feed: Sendable {
         if let snapshot = try? await connection.snapshot(deadline: Self.snapshotTimeout) {
             change { $0.live.take(snapshot, now: .now) }
         }
+        await readPast(connection)
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             group.addTask {
@@ -231,6 +250,17 @@ final class Feed: Sendable {
             try await group.next()
         }
         await connection.close()
+    }
+
+    /// The results of acquisitions that ended before anybody connected, as far as the server still has them.
+    private func readPast(_ connection: StemwireConnection) async {
+        // The newest come first, and a server keeps few.
+        let ids = state.withLock { $0.live.past.prefix(Self.snapshotsOfPast).filter { $0.channels.isEmpty }.map(\.id) }
+        for id in ids {
+            if let snapshot = try? await connection.snapshot(acquisition: id, deadline: Self.snapshotTimeout) {
+                change { $0.live.take(snapshot, now: .now) }
+            }
+        }
     }
 
     /// Another server process has taken the old one's place: it has none of our runs.

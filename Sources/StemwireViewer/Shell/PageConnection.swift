@@ -113,7 +113,10 @@ struct PageConnection: Sendable {
                     session.withLock { $0.answer(.init(number: -1, isDone: false, text: error.description)) }
                 }
             case .dropDetector(let id): feed.drop(id, page: page)
-            case .command(let number, let command): perform(session, command, number, page)
+            case .command(let number, let command):
+                perform(session, number, page) { feed throws(ControlFailure) in try await feed.command(command) }
+            case .history(let number, let wish):
+                perform(session, number, page) { feed throws(ControlFailure) in try await feed.history(wish) }
             case .fetch: break
             }
         }
@@ -121,13 +124,15 @@ struct PageConnection: Sendable {
     }
 
     private func perform(
-        _ session: Locked<ViewerSession>, _ command: ViewerCommand, _ number: Int, _ page: Int
+        _ session: Locked<ViewerSession>, _ number: Int, _ page: Int,
+        _ ask: @escaping @Sendable (Feed) async throws(ControlFailure) -> Feed.CommandAnswer
     ) {
         Task {
             let answer: ViewerSession.Answer
             do throws(ControlFailure) {
-                let done = try await feed.command(command)
-                answer = .init(number: number, isDone: true, text: done.text, values: done.values)
+                let done = try await ask(feed)
+                answer = .init(
+                    number: number, isDone: true, text: done.text, values: done.values, report: done.report)
             } catch {
                 answer = .init(number: number, isDone: false, text: error.message)
             }

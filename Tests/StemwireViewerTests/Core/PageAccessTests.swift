@@ -51,7 +51,7 @@ import Testing
         let viewer = PagePermission(guest: ViewerGuest(name: "anna", role: .viewer))
         var session = ViewerSession(viewer)
         #expect(session.take(.command(number: 1, .settings(["GAIN"]))) == [.command(number: 1, .settings(["GAIN"]))])
-        for command in [ViewerCommand.trigger, .stop, .abort, .set("GAIN", to: "1"), .scan(navShape: nil)] {
+        for command in [ViewerCommand.trigger, .stop, .abort, .set("GAIN", to: "1"), .scan(ScanWish())] {
             #expect(session.take(.command(number: 2, command)) == [])
         }
         session.permission = PagePermission(guest: ViewerGuest(name: "anna", role: .controller))

@@ -34,7 +34,15 @@ import Testing
         #expect(try read(#"{"type":"command","id":0,"name":"abort"}"#) == .command(number: 0, .abort))
         #expect(
             try read(#"{"type":"command","id":1,"name":"scan","navShape":[8,4]}"#)
-                == .command(number: 1, .scan(navShape: [8, 4])))
+                == .command(number: 1, .scan(ScanWish(navShape: [8, 4]))))
+        #expect(
+            try read(#"{"type":"command","id":1,"name":"check","navShape":[8,4],"frames":32}"#)
+                == .command(number: 1, .check(ScanWish(navShape: [8, 4], frames: 32))))
+        #expect(try read(#"{"type":"history","id":4}"#) == .history(number: 4, .list(before: nil)))
+        #expect(try read(#"{"type":"history","id":4,"before":17}"#) == .history(number: 4, .list(before: 17)))
+        #expect(
+            try read(#"{"type":"history","id":5,"acquisition":"\#(acquisition(0xA7))"}"#)
+                == .history(number: 5, .acquisition(acquisition(0xA7))))
         #expect(
             try read(#"{"type":"command","id":2,"name":"settings","settings":["GAIN","THRESHOLD0"]}"#)
                 == .command(number: 2, .settings(["GAIN", "THRESHOLD0"])))
@@ -60,6 +68,12 @@ import Testing
         #"{"type":"command","id":1,"name":"format"}"#, #"{"type":"command","name":"arm"}"#,
         #"{"type":"command","id":1,"name":"arm","navShape":[0,5]}"#,
         #"{"type":"command","id":1,"name":"arm","navShape":[5,"6"]}"#,
+        #"{"type":"command","id":1,"name":"check","frames":0}"#,
+        #"{"type":"command","id":1,"name":"scan","frames":1.5}"#,
+        #"{"type":"command","id":1,"name":"scan","frames":1e12}"#,
+        #"{"type":"history"}"#, #"{"type":"history","id":1,"before":0}"#, #"{"type":"history","id":1,"before":-4}"#,
+        #"{"type":"history","id":1,"acquisition":"0123"}"#,
+        #"{"type":"history","id":1,"acquisition":"g1234567-89ab-cdef-0123-456789abcdef"}"#,
         #"{"type":"command","id":1,"name":"settings","settings":[]}"#,
         #"{"type":"command","id":1,"name":"settings","settings":["gain"]}"#,
         #"{"type":"command","id":1,"name":"set","setting":"GAIN","value":"1,SET,HVBIAS,9"}"#,

@@ -99,6 +99,21 @@ import Testing
         #expect(message?.answers == [.init(number: 4, isDone: false, text: "this viewer may look only")])
     }
 
+    @Test func whoeverLooksMayReadTheHistoryAFewTimesAtOnce() {
+        var session = ViewerSession(PagePermission(looksOnly: true))
+        for number in 1...4 {
+            let wish = HistoryWish.list(before: UInt64(number))
+            #expect(session.take(.history(number: number, wish)) == [.history(number: number, wish)])
+        }
+        #expect(session.take(.history(number: 5, .list(before: nil))) == [])
+        session.answer(.init(number: 2, isDone: true, text: "", report: .object([("next", .int(7))])))
+        #expect(session.take(.history(number: 6, .list(before: nil))) != [])
+        _ = session.take(.next)
+        let message = session.compose(LiveState(now: start), detectors: [:], now: start)
+        #expect(message?.answers.map(\.number) == [5, 2] && message?.answers.map(\.isDone) == [false, true])
+        #expect(message?.answers.last?.report["next"]?.int == 7)
+    }
+
     @Test func aFrameIsFetchedOnceAndAskedForAgainWhenItMayCome() {
         var (state, session) = scene()
         let pane = PaneRequest(pane: "sig", source: .position(3))

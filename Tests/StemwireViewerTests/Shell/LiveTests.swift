@@ -86,6 +86,81 @@ extension ViewerTests {
             }
         }
 
+        @Test func aCheckTellsWhatAScanTakesAndChangesNothing() async throws {
+            try await ViewerBench.run { bench in
+                try await visit(bench.port) { visitor in
+                    #expect(try visitor.upgrade() == 101)
+                    _ = try visitor.next("the server") { $0.header["server"]?["state"]?.string == "idle" }
+                    func report(_ number: Int, _ more: String) throws -> JSONValue {
+                        try visitor.send(#"{"type":"command","id":\#(number),"name":"check"\#(more)}"#)
+                        var report: JSONValue?
+                        _ = try visitor.next("the report") { message in
+                            let answer = message.header["answers"]?.array?.first { $0["id"]?.int == number }
+                            report = answer?["report"]
+                            return report != nil
+                        }
+                        return try #require(report)
+                    }
+                    let good = try report(1, "")
+                    #expect(good["ok"] == .bool(true) && good["needed"]?.int == 64 && good["triggers"]?.int == 1)
+                    let other = try report(2, #","navShape":[4,4]"#)
+                    let codes = other["findings"]?.array?.compactMap { $0["code"]?.string } ?? []
+                    #expect(other["ok"] == .bool(false) && codes.contains("frames.tooMany"))
+                    #expect(try report(3, #","navShape":[4,4],"frames":16"#)["ok"] == .bool(true))
+                }
+                #expect(try await bench.server.status().state == "idle")
+            }
+        }
+
+        @Test func theHistoryIsReadByWhoeverLooks() async throws {
+            try await ViewerBench.withHistory { bench in
+                try await bench.startScan()
+                try await bench.end()
+                try await ViewerBench.withViewer(of: bench.controlPort, { $0.role = .look }) { port in
+                    try await visit(port) { visitor in
+                        #expect(try visitor.upgrade() == 101)
+                        func ask(_ number: Int, _ more: String) throws -> JSONValue? {
+                            try visitor.send(#"{"type":"history","id":\#(number)\#(more)}"#)
+                            var answer: JSONValue?
+                            _ = try visitor.next("the answer") { message in
+                                answer = message.header["answers"]?.array?.first { $0["id"]?.int == number }
+                                return answer != nil
+                            }
+                            return answer
+                        }
+                        _ = try visitor.next("the acquisition", until: Self.isEnded)
+                        // It is written by a thread of its own.
+                        var entry: JSONValue?
+                        for number in 1...1000 where entry == nil {
+                            entry = try ask(number, "")?["report"]?["entries"]?.array?.first
+                        }
+                        #expect(entry?["navShape"] == .ints([8, 8]) && entry?["runs"] == nil)
+                        let id = try #require(entry?["id"]?.string)
+                        let whole = try ask(2000, #","acquisition":"\#(id)""#)?["report"]?["entries"]?.array?.first
+                        #expect(
+                            whole?["accounting"]?["placed"]?.int == 64
+                                && whole?["header"]?.string?.contains("HDR") == true)
+                        #expect(whole?["runs"]?.array?.first?["udfs"]?.array?.count == 2)
+                        let other = try ask(2001, #","acquisition":"\#(acquisition(9))""#)
+                        #expect(other?["report"]?["entries"] == .array([]))
+                    }
+                }
+            }
+        }
+
+        @Test func aServerWithoutAHistorySaysSo() async throws {
+            try await ViewerBench.run { bench in
+                try await visit(bench.port) { visitor in
+                    #expect(try visitor.upgrade() == 101)
+                    _ = try visitor.next("the server") { $0.header["server"]?["state"]?.string == "idle" }
+                    try visitor.send(#"{"type":"history","id":1}"#)
+                    let answered = try visitor.next("the answer") { $0.header["answers"]?.array?.isEmpty == false }
+                    let answer = answered.header["answers"]?.array?.first
+                    #expect(answer?["done"] == .bool(false) && answer?["text"]?.string?.contains("--history") == true)
+                }
+            }
+        }
+
         @Test func aVirtualDetectorIsComputedFromNowOnAndLetGo() async throws {
             try await ViewerBench.run(nav: [16, 16], dwellMicroseconds: 4000) { bench in
                 try await bench.startScan()

@@ -61,7 +61,7 @@ struct ReadMessage {
 
     init(_ bytes: [UInt8]) throws {
         let length = (0..<4).reduce(0) { $0 | Int(bytes[$1]) << (8 * $1) }
-        header = try JSONValue(parsing: bytes[8..<8 + length])
+        header = try JSONValue(parsing: bytes[8..<8 + length], depth: 64)
         arrays = Array(bytes[(8 + length)...])
     }
 

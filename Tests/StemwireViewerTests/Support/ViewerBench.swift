@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import MerlinProtocol
 import MerlinSimulator
@@ -25,7 +26,7 @@ struct ViewerBench: Sendable {
 
     static func run(
         nav: [Int] = [8, 8], faults: String = "", dwellMicroseconds: Double? = nil,
-        viewer change: (inout ViewerConfiguration) -> Void = { _ in },
+        historyFile: String? = nil, viewer change: (inout ViewerConfiguration) -> Void = { _ in },
         _ body: (ViewerBench) async throws -> Void
     ) async throws {
         var detector = SimulatorConfiguration(source: .selfIdentifying)
@@ -43,6 +44,7 @@ struct ViewerBench: Sendable {
         (settings.detectorControlPort, settings.detectorDataPort) = (detectorPorts.control, detectorPorts.data)
         settings.ringBytes = 16 << 20
         settings.framesPerPartition = 8
+        settings.historyFile = historyFile
         settings.udfs = [UDFRequest(name: "sum"), UDFRequest(name: "sumsig")]
         let server = try AcquisitionServer(settings, logger: quiet)
         let ports = try await server.start()
@@ -53,6 +55,13 @@ struct ViewerBench: Sendable {
             throw error
         }
         await server.stop()
+    }
+
+    /// With a server that keeps a history.
+    static func withHistory(_ body: (ViewerBench) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "stemwire-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await run(historyFile: folder.appending(path: "history.sqlite").path, body)
     }
 
     private static func serve(
