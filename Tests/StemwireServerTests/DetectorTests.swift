@@ -50,7 +50,7 @@ extension ServerTests {
             try await Bench.serve(Bench.serverConfiguration(controlPort: ports[0], dataPort: ports[1])) {
                 server, endpoints in
                 let client = try await Bench.connect(endpoints, waitsForDetector: false)
-                try await eventually("the reason") {
+                _ = try await eventually("the reason") {
                     let status = try await client.status()
                     #expect(status.state == "disconnected" && !status.detector.dataConnected)
                     return status.detector.reason.contains("\(ports[1])") ? true : nil

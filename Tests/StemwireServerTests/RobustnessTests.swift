@@ -299,55 +299,6 @@ extension ServerTests {
             }
         }
 
-        /// One of many.
-        private final class Held {
-            let stranger: Stranger
-            init(_ stranger: consuming Stranger) { self.stranger = stranger }
-        }
-
-        @Test(
-            "when as many requests wait as can, further ones are refused at once, but for abort; later there is room again"
-        )
-        func fullQueue() async throws {
-            typealias Desk = ControlDesk<Int, Int>
-            try await Bench.run { bench in
-                let client = try await bench.connect()
-                try await client.arm()
-                try await onThread { [bench] in
-                    let port = bench.endpoints.controlPort
-                    let peers = try (0...Desk.maximumOutstanding / Desk.maximumOfPeer).map { _ in
-                        Held(try Stranger(.dealer, port: port))
-                    }
-                    for peer in peers {
-                        for number in 0..<Desk.maximumOfPeer {
-                            var wait = Control.request("\(number)", .wait(.init()))
-                            wait.deadlineMs = 10_000
-                            try peer.stranger.send(wait)
-                        }
-                    }
-                    let late = try Stranger(.req, port: port)
-                    func status() throws -> WireReply { try late.ask(Control.request("s", .status(.init()))) }
-                    let deadline = ContinuousClock.now + .seconds(9)
-                    var answer = try status()
-                    while answer.failure.code != "busy" {
-                        try #require(ContinuousClock.now < deadline, "a full queue")
-                        answer = try status()
-                    }
-                    #expect(answer.failure.message.contains("\(Desk.maximumOutstanding) requests"))
-                    // Whoever has to end the acquisition can.
-                    #expect(try late.ask(Control.request("a", .abort(.init()))).failure.code == "")
-                    let codes = try peers.map { peer in
-                        try (0..<Desk.maximumOfPeer).map { _ in try peer.stranger.reply().failure.code }
-                    }.joined()
-                    // Those that were asked meanwhile took the place of some.
-                    #expect((Desk.maximumOfPeer...2 * Desk.maximumOfPeer).contains(codes.count { $0 == "busy" }))
-                    #expect(codes.allSatisfy { ["busy", "timedOut", ""].contains($0) })
-                    #expect(try status().status.state == "idle")
-                }
-                await client.close()
-            }
-        }
-
         @Test("a server that stops gives all memory back, whatever peers hold")
         func stopWithHeldTiles() async throws {
             let ring = 4 << 30
