@@ -325,6 +325,7 @@ extension WireAcquisitionStatus {
         self.init()
         acquisition = .init(summary.id.bytes)
         generation = summary.generation
+        navShape = summary.navShape?.wire ?? []
         take(summary)
     }
 
