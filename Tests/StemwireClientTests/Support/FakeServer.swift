@@ -76,8 +76,16 @@ actor FakeServer {
     /// - Parameter controlPort: 0 for a free one.
     static func start(host: String = "127.0.0.1", controlPort: Int = 0) async throws -> FakeServer {
         let server = try FakeServer(host: host, reactor: try Reactor("fake-server"), context: try Context())
-        try await server.open(controlPort)
-        return server
+        // The library gives the port of a server that has stopped back on a thread of its own.
+        return try await eventually("a port that is given back") { () async throws -> FakeServer? in
+            do throws(ZMQError) {
+                try await server.open(controlPort)
+                return server
+            } catch {
+                guard error.code == .addressInUse, controlPort != 0 else { throw error }
+                return nil
+            }
+        }
     }
 
     private func open(_ port: Int) throws(ZMQError) {
