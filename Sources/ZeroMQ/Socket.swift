@@ -23,6 +23,8 @@ public struct Socket: ~Copyable {
         case push = "PUSH"
         case pull = "PULL"
         case pair = "PAIR"
+        /// Raw TCP.
+        case stream = "STREAM"
 
         var zmqValue: Int32 {
             switch self {
@@ -37,6 +39,7 @@ public struct Socket: ~Copyable {
             case .push: ZMQ_PUSH
             case .pull: ZMQ_PULL
             case .pair: ZMQ_PAIR
+            case .stream: ZMQ_STREAM
             }
         }
 

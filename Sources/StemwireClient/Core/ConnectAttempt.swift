@@ -5,6 +5,7 @@ struct ConnectAttempt: Sendable {
     private var wasConnected = false
     private var failures = 0
     private var interruptions = 0
+    private var hasNoRoom = false
     private var isPutOff = false
     /// ZAP's code for a refusal that may end; libzmq tries again by itself.
     static let temporary: Int32 = 300
@@ -24,6 +25,7 @@ struct ConnectAttempt: Sendable {
         case .notReached: failures += 1
         case .connected: wasConnected = true
         case .lost: interruptions += 1
+        case .putOff: hasNoRoom = true
         case .refused(.refused(Self.temporary)): isPutOff = true
         case .refused(let failure): return ConnectError(endpoint, failure, hasToken: hasToken)
         }
@@ -36,12 +38,15 @@ struct ConnectAttempt: Sendable {
             let why = "the server lets nobody new in just now, since it cannot read its allow list: its log says more"
             return .timedOut(endpoint, after: duration, why: why)
         }
+        if hasNoRoom { return .full(endpoint, after: duration) }
         if wasConnected {
             return .notStemwire(endpoint, why: "it speaks ZeroMQ but did not answer HELLO within \(duration)")
         }
         if wasReached {
             guard interruptions == 0 else {
-                return .notStemwire(endpoint, why: "it takes connections but closes them again")
+                return .notStemwire(
+                    endpoint,
+                    why: "it takes connections but closes them again, as a server also does that has as many as it may")
             }
             return .silent(endpoint, after: duration)
         }

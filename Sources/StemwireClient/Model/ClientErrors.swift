@@ -16,6 +16,8 @@ public enum ConnectError: Error, Sendable, CustomStringConvertible {
     case tokenNeeded(ServerEndpoint)
     /// The client shows a key, and the server asks nobody for one: it may not be the one that the token is for.
     case tokenNotWanted(ServerEndpoint)
+    /// The server has as many connections as it may, and ended each one that was tried.
+    case full(ServerEndpoint, after: Duration)
     /// The server does not have the key that the token names.
     case wrongServerKey(ServerEndpoint)
     /// The server does not let the token's key in (any more).
@@ -65,6 +67,11 @@ public enum ConnectError: Error, Sendable, CustomStringConvertible {
             """
             the server at \(endpoint) asks nobody for a key, so it cannot prove that it is the one your token is for. Leave the \
             token out if you trust the way there; or have the server started with --keys
+            """
+        case .full(let endpoint, let duration):
+            """
+            the server at \(endpoint) took nobody new for \(duration): it has as many connections as it may. Close some, or raise its \
+            --connections and its limit of open files
             """
         case .wrongServerKey(let endpoint):
             """

@@ -77,7 +77,7 @@ extension ClientCore {
             takeSnapshot(for: channel)
         case .lost:
             channel.unreachableSince = channel.unreachableSince ?? .now
-        case .reached, .notReached, .refused: break
+        case .reached, .notReached, .putOff, .refused: break
         }
     }
 

@@ -154,7 +154,7 @@ extension ClientCore {
             dropGreeting()
         case .refused(.refused(ConnectAttempt.temporary)): break
         case .refused(let failure): refused(ConnectError(endpoint, failure, hasToken: options.token != nil))
-        case .reached, .notReached: break
+        case .reached, .notReached, .putOff: break
         }
     }
 

@@ -18,6 +18,8 @@ package final class Link {
         case connected
         /// The connection broke; it is made anew.
         case lost
+        /// The server takes nobody new now; it is tried again.
+        case putOff
         /// Somebody is there who cannot be spoken to: why.
         case refused(MonitorEvent.HandshakeFailure)
     }
@@ -53,7 +55,7 @@ package final class Link {
     private var outbox: [[OutgoingPart]] = []
     private let hasToken: Bool
     private let isIPv6: Bool
-    private var probe: KeylessProbe?
+    private var probe: HandshakeProbe?
     /// Connections in a row that ended in the handshake.
     private var interruptions = 0
     /// A server whose key is not the token's ends each of them without a word.
@@ -162,14 +164,20 @@ package final class Link {
         }
     }
 
-    /// Whether the server has another key, or none at all: who asks without a key is told.
-    private func askWithoutKey() {
+    /// Whether the server has another key, none at all, or no room.
+    private func askWhy() {
         do throws(ZMQError) {
-            probe = try KeylessProbe(socket.kind, to: address, isIPv6: isIPv6, in: socket.context, on: reactor) {
-                [self] isOpen in
+            probe = try HandshakeProbe(socket.kind, to: address, isIPv6: isIPv6, in: socket.context, on: reactor) {
+                [self] finding in
                 probe?.close()
+                probe = nil
+                interruptions = 0
                 guard socket.isOpen, !isConnected else { return }
-                handlers.change(.refused(isOpen ? .mechanismMismatch : .cryptographic))
+                switch finding {
+                case .letsInWithoutKey: handlers.change(.refused(.mechanismMismatch))
+                case .waitsForKey: handlers.change(.refused(.cryptographic))
+                case .endsConnections: handlers.change(.putOff)
+                }
             }
         } catch {
             handlers.change(.refused(.cryptographic))
@@ -197,7 +205,7 @@ package final class Link {
         case .handshakeFailed(_, .interrupted):
             lost()
             interruptions += 1
-            if hasToken, interruptions >= Self.tellingInterruptions, probe == nil { askWithoutKey() }
+            if hasToken, interruptions >= Self.tellingInterruptions, probe == nil { askWhy() }
         case .handshakeFailed(_, let failure):
             handlers.change(.refused(failure))
         default: break

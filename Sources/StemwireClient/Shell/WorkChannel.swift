@@ -92,7 +92,7 @@ final class WorkChannel {
         case .lost: peer.disconnected()
         case .refused(let why):
             peer.failAll(.refused(ControlFailure(.unexpectedReply, "the work port cannot be used: \(why)")))
-        case .reached, .notReached: break
+        case .reached, .notReached, .putOff: break
         }
         perform()
     }

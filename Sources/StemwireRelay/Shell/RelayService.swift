@@ -214,7 +214,7 @@ actor RelayService {
             settle()
         case .lost:
             isSubscribed = false
-        case .reached, .notReached, .refused: break
+        case .reached, .notReached, .putOff, .refused: break
         }
     }
 

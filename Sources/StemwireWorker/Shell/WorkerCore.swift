@@ -141,7 +141,7 @@ actor WorkerCore {
         switch change {
         case .connected: session.connected(now: .now)
         case .lost: session.disconnected(now: .now)
-        case .notReached: session.notReached()
+        case .notReached, .putOff: session.notReached()
         case .refused(let why): session.notUnderstood(why.description, now: .now)
         case .reached: break
         }

@@ -84,6 +84,22 @@ extension ServerTests {
             }
         }
 
+        @Test("a server that is full is not taken for one with another key, and lets in when there is room")
+        func full() async throws {
+            try await Trust.run(server: { $0.trust.maximumConnections = 4 }) { closed in
+                let good = try closed.token("anna", .viewer)
+                var crowd: [StemwireConnection] = []
+                for _ in 0..<4 { crowd.append(try await closed.connected(good)) }
+                let refusal = await Self.refusal { () throws(ConnectError) in
+                    try await closed.connect(good, timeout: .seconds(3))
+                }
+                let full = try #require(refusal)
+                if case .full = full {} else { Issue.record("\(full)") }
+                for connection in crowd { await connection.close() }
+                await (try await closed.connected(good)).close()
+            }
+        }
+
         @Test("wrong addresses, and a detector that sends nothing")
         func addresses() async throws {
             try await Bench.serve(Bench.serverConfiguration(controlPort: 1, dataPort: 1)) { _, endpoints in

@@ -157,12 +157,10 @@ class Lane:
         if has_keys:
             raise AccessDenied(
                 f"{self.endpoint} does not speak with the keys of this token: it is another server's, the server "
-                f"has new keys, "
-                "or it asks for none"
+                "has new keys or as many connections as it may, or it asks for none"
             )
         raise NotStemwire(
-            f"{self.endpoint} answers, but not as a Stemwire server's socket; is it the right port? A server that "
-            f"asks for keys "
+            f"{self.endpoint} answers, but not as a Stemwire server's socket; is it the right port? A server that asks for keys "
             "needs a token, which `stemwire enrol` makes there"
         )
 
