@@ -66,12 +66,10 @@ let rooms: [(name: String, uses: [Target.Dependency])] = [
 // What a room's tests use beside the room itself and what it uses.
 let testsAlsoUse: [String: [Target.Dependency]] = [
     "StemwireAcquisition": ["MerlinSimulator"],
-    "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireTestSupport", "StemwireUDF"],
+    "StemwireRelay": ["MerlinProtocol", "MerlinSimulator", "StemwireUDF"],
     "Stemwire": ["ZeroMQ"],
-    "StemwireClient": ["StemwireTestSupport"],
-    "StemwireServer": ["MerlinSimulator", "StemwireClient", "StemwireTestSupport", "StemwireWorker"],
+    "StemwireServer": ["MerlinSimulator", "StemwireClient", "StemwireWorker"],
     "StemwireViewer": ["MerlinSimulator", "StemwireAcquisition", "StemwireServer"],
-    "StemwireWorker": ["StemwireTestSupport"],
 ]
 
 // Files that become part of the program.
@@ -123,7 +121,8 @@ let package = Package(
         + rooms.map { room in
             .testTarget(
                 name: room.name + "Tests",
-                dependencies: [.byName(name: room.name)] + room.uses + testsAlsoUse[room.name, default: []],
+                dependencies: [.byName(name: room.name), "StemwireTestSupport"] + room.uses
+                    + testsAlsoUse[room.name, default: []],
                 swiftSettings: settings)
         }
 )

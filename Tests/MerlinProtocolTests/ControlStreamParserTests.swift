@@ -1,3 +1,4 @@
+import StemwireTestSupport
 import Testing
 
 @testable import MerlinProtocol

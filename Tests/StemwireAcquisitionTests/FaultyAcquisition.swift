@@ -1,4 +1,5 @@
 import MerlinProtocol
+import StemwireTestSupport
 
 @testable import StemwireAcquisition
 
@@ -50,23 +51,23 @@ struct FaultyAcquisition {
 
     init(_ generator: inout SeededGenerator) {
         let margins =
-            generator.chance(25)
+            generator.chance(percent: 25)
             ? ScanMargins(
                 leadIn: generator.below(3), flybackPerLine: generator.below(3), tail: generator.below(3))
             : ScanMargins()
         geometry = try! ScanGeometry(
             navShape: NavShape([1 + generator.below(5), 1 + generator.below(6)]), margins: margins)
         frames = geometry.totalFrames
-        hasHeader = generator.chance(80)
+        hasHeader = generator.chance(percent: 80)
         var ends = End.allCases
         if !hasHeader { ends.removeAll { $0 == .sameHeader || $0 == .nextHeader } }
         end = ends[generator.below(ends.count)]
 
         var order: [Item] = (0..<frames).map { .good($0) }
         // Some fault or none: a clean one must stay clean.
-        let faults = generator.chance(10) ? 0 : 1 + generator.below(6)
+        let faults = generator.chance(percent: 10) ? 0 : 1 + generator.below(6)
         for _ in 0..<faults { addFault(to: &order, &generator) }
-        if generator.chance(30), end != .silence { order.removeLast(generator.below(order.count + 1)) }
+        if generator.chance(percent: 30), end != .silence { order.removeLast(generator.below(order.count + 1)) }
         items = order
         // A whole first frame of another format is another test's subject.
         for (index, item) in items.enumerated() {
@@ -75,8 +76,8 @@ struct FaultyAcquisition {
         }
         items = Self.withoutFilledGaps(Self.withoutRiddles(items, frames: frames))
         if hasHeader { items.insert(.header(headerText), at: 0) }
-        if hasHeader, generator.chance(10) { items.insert(.header(headerText), at: 1) }
-        if generator.chance(10) { items.insert(.garbage(Self.garbage(&generator)), at: 0) }
+        if hasHeader, generator.chance(percent: 10) { items.insert(.header(headerText), at: 1) }
+        if generator.chance(percent: 10) { items.insert(.garbage(Self.garbage(&generator)), at: 0) }
     }
 
     var headerText: [UInt8] { TestFrames.header(frames: frames, stamp: 1) }
@@ -86,7 +87,11 @@ struct FaultyAcquisition {
         guard !places.isEmpty else { return }
         // First and last frames fail more often than their share.
         var place = places[generator.below(places.count)]
-        if generator.chance(15) { place = places[0] } else if generator.chance(15) { place = places[places.count - 1] }
+        if generator.chance(percent: 15) {
+            place = places[0]
+        } else if generator.chance(percent: 15) {
+            place = places[places.count - 1]
+        }
         guard case .good(let frame) = order[place] else { return }
         let mayLoseFirst = hasHeader || frame != 0
         switch generator.below(14) {
@@ -160,7 +165,7 @@ struct FaultyAcquisition {
             Array("MPX,9999999999,".utf8), Array("MPX,-000000001".utf8), Array("MPX,00000000".utf8),
             Array("HDR,".utf8), Array("MQ1,000001,".utf8), [0], [0, 0, 0], Array("MPX,0000000040,xx".utf8),
         ]
-        if generator.chance(50) { return known[generator.below(known.count)] }
+        if generator.chance(percent: 50) { return known[generator.below(known.count)] }
         return (0..<(1 + generator.below(60))).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
     }
 

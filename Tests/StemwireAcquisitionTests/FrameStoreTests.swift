@@ -1,4 +1,5 @@
 import StemwireSystem
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireAcquisition
@@ -200,7 +201,7 @@ struct FrameStoreTests {
             switch generator.below(10) {
             case 0...5:
                 // The rest of a partition, or a part of it; sometimes a gap.
-                if generator.chance(5) { next += 1 }
+                if generator.chance(percent: 5) { next += 1 }
                 let partition = next / 10
                 let end = min(next + 1 + generator.below(10), (partition + 1) * 10)
                 guard next < end, next < 1500 else { continue }

@@ -1,5 +1,6 @@
 import Foundation
 import MerlinProtocol
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireAcquisition
@@ -202,7 +203,7 @@ private struct StreamRun {
     private mutating func feed(_ bytes: [UInt8]) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let piece = rest.prefix(1 + generator.below(generator.chance(20) ? 5 : 400))
+            let piece = rest.prefix(1 + generator.below(generator.chance(percent: 20) ? 5 : 400))
             rest = rest.dropFirst(piece.count)
             unread += piece
             now += .microseconds(generator.below(1000))

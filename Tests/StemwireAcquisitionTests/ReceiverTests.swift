@@ -1,5 +1,6 @@
 import MerlinProtocol
 import StemwireSystem
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireAcquisition

@@ -1,5 +1,6 @@
 import MerlinProtocol
 import StemwireSystem
+import StemwireTestSupport
 import Synchronization
 import Testing
 
@@ -150,7 +151,7 @@ struct FrameRingTests {
                         while held.count > generator.below(6) {
                             let tile = held.remove(at: generator.below(held.count))
                             check(tile)
-                            if generator.chance(50) {
+                            if generator.chance(percent: 50) {
                                 ring.release(tile)
                             } else {
                                 FrameRing.releaseCallback(nil, ring.releaseHint(tile))

@@ -1,5 +1,6 @@
 import Foundation
 import StemwireSystem
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireAcquisition
@@ -88,7 +89,7 @@ struct TileSpoolTests {
         var position = 0
         var refused = 0
         for _ in 0..<800 {
-            if generator.chance(seed % 2 == 0 ? 60 : 50) {
+            if generator.chance(percent: seed % 2 == 0 ? 60 : 50) {
                 let count = 1 + generator.below(8)
                 let frameBytes = 16 + 8 * generator.below(30)
                 let tile = try #require(maker.tile(position..<position + count, frameBytes: frameBytes))
@@ -140,7 +141,7 @@ struct TileSpoolTests {
                     }
                     guard let other else { continue }
                     if !TileMaker.isSound(other) { damaged.add() }
-                    if generator.chance(50) {
+                    if generator.chance(percent: 50) {
                         other.release()
                     } else {
                         FrameRing.releaseCallback(nil, other.releaseHint)

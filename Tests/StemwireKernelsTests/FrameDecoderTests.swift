@@ -1,4 +1,5 @@
 import MerlinProtocol
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireKernels

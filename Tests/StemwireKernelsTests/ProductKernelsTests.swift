@@ -1,4 +1,5 @@
 import StemwireKernels
+import StemwireTestSupport
 import Testing
 
 /// Products of frames and masks, bit by bit against the order and the rounding that they are said to have.

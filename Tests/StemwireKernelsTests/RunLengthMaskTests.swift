@@ -1,5 +1,6 @@
 import MerlinProtocol
 import StemwireKernels
+import StemwireTestSupport
 import Testing
 
 @Suite struct RunLengthMaskTests {

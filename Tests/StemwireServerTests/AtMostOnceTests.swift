@@ -1,6 +1,7 @@
 import Foundation
 import StemwireClient
 import StemwireProtocol
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireServer
@@ -104,7 +105,7 @@ struct SimulatedControl {
         var attempts = 0
     }
 
-    private var dice: ServerTests.Rearm.Dice
+    private var dice: SeededGenerator
     private let start = ContinuousClock.now
     private var now = 0
     private var queue: [(at: Int, order: Int, event: Event)] = []
@@ -129,7 +130,7 @@ struct SimulatedControl {
     var states: [(since: Int, state: String)] { history.states }
 
     init(seed: UInt64, clients: Int, requestsOfEach: Int) {
-        dice = .init(state: seed)
+        dice = .init(seed: seed)
         self.clients = (0..<clients).map { _ in Client(left: requestsOfEach) }
         history.states = [(0, "idle")]
         for client in self.clients.indices { schedule(.ask(client: client), after: client) }
@@ -323,7 +324,7 @@ extension ServerTests {
                     let proxy = try LossyProxy(to: bench.endpoints.controlPort, seed: 11)
                     defer { proxy.stop() }
                     let peer = try Stranger(.dealer, port: proxy.port, patience: .milliseconds(60))
-                    var dice = Rearm.Dice(state: 12)
+                    var dice = SeededGenerator(seed: 12)
                     var records: [Exchange] = []
                     for number in 0..<Self.requests {
                         var request = Control.request("request-\(number)", Self.kind(&dice))
@@ -360,7 +361,7 @@ extension ServerTests {
             var isConsistent = true
         }
 
-        static func kind(_ dice: inout Rearm.Dice) -> WireRequest.OneOf_Kind {
+        static func kind(_ dice: inout SeededGenerator) -> WireRequest.OneOf_Kind {
             switch Int.random(in: 0..<6, using: &dice) {
             case 0, 1: .arm(.init())
             case 2, 3: .trigger(.init())

@@ -2,6 +2,7 @@ import Foundation
 import MerlinSimulator
 import StemwireClient
 import StemwireSystem
+import StemwireTestSupport
 import Testing
 
 extension ServerTests {
@@ -9,18 +10,6 @@ extension ServerTests {
         /// 1,000 before a release: STEMWIRE_REARM_CYCLES.
         static let cycles = ProcessInfo.processInfo.environment["STEMWIRE_REARM_CYCLES"].flatMap { Int($0) } ?? 40
         static let seed = ProcessInfo.processInfo.environment["STEMWIRE_REARM_SEED"].flatMap { UInt64($0) } ?? 5
-
-        /// SplitMix64.
-        struct Dice: RandomNumberGenerator {
-            var state: UInt64
-            mutating func next() -> UInt64 {
-                state &+= 0x9E37_79B9_7F4A_7C15
-                var word = state
-                word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-                word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-                return word ^ (word >> 31)
-            }
-        }
 
         static var descriptors: Int {
             (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
@@ -42,7 +31,7 @@ extension ServerTests {
                 // An abort may come before the detector has begun: how many acquisitions there will be is known at the end.
                 let before = Locked(UInt64.max)
                 let follower = Task { try await Self.follow(stream, pattern, until: before) }
-                var dice = Dice(state: Self.seed)
+                var dice = SeededGenerator(seed: Self.seed)
                 var aborted = 0
                 var usage = (descriptors: 0, kilobytes: 0)
                 for cycle in 0..<Self.cycles {
@@ -82,7 +71,7 @@ extension ServerTests {
             }
         }
 
-        private static func pause(_ milliseconds: ClosedRange<Int>, _ dice: inout Dice) async throws {
+        private static func pause(_ milliseconds: ClosedRange<Int>, _ dice: inout SeededGenerator) async throws {
             try await Task.sleep(for: .microseconds(Int.random(in: 0...1000 * milliseconds.upperBound, using: &dice)))
         }
 

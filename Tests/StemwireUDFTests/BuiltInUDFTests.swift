@@ -1,5 +1,6 @@
 import MerlinProtocol
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -129,7 +130,7 @@ struct BuiltInUDFTests {
 
     @Test func regionOfInterestIsHonoured() throws {
         let scan = ScanFixture()
-        var generator = SeededGenerator(5)
+        var generator = SeededGenerator(seed: 5)
         let roi = PositionSet((0..<35).map { _ in Bool.random(using: &generator) })
         let plan = try RunPlan(Self.requests, meta: try scan.meta(framesPerPartition: 4, roi: roi))
         let merger = try scan.run(plan, .init(seed: 6))

@@ -1,5 +1,6 @@
 import Foundation
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -64,7 +65,7 @@ struct CentreOfMassCorrectionsTests {
     }
 
     @Test func angleIsTheOneOfLeastCurl() throws {
-        var generator = SeededGenerator(3)
+        var generator = SeededGenerator(seed: 3)
         for _ in 0..<4 {
             let noise = (0..<rows * columns * 2).map { _ in Double.random(in: -1...1, using: &generator) }
             let centres = ResultArray(noise, shape: [rows, columns, 2])

@@ -1,6 +1,7 @@
 import Foundation
 import MerlinProtocol
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -8,7 +9,7 @@ import Testing
 struct MasksTests {
     /// Numbers of the wanted type: masks of 0 and 1, small integers, or real numbers.
     static func masks(_ dtype: DType, count: Int = 3, isBinary: Bool = false, sig: (Int, Int) = (6, 9)) -> ResultArray {
-        var generator = SeededGenerator(7)
+        var generator = SeededGenerator(seed: 7)
         let shape = [count, sig.0, sig.1]
         let size = count * sig.0 * sig.1
         let whole = (0..<size).map { _ in Int.random(in: isBinary ? 0...1 : -9...9, using: &generator) }

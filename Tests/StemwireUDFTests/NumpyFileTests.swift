@@ -1,5 +1,6 @@
 import Foundation
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -15,7 +16,7 @@ struct NumpyFileTests {
 
     @Test(arguments: DType.allCases)
     func roundTrip(dtype: DType) throws {
-        var generator = SeededGenerator(1)
+        var generator = SeededGenerator(seed: 1)
         for shape in Self.shapes {
             let array = try random(dtype, shape, &generator)
             let bytes = NumpyFile.encode(array)
@@ -72,7 +73,7 @@ struct NumpyFileTests {
     }
 
     @Test func hostileBytes() throws {
-        var generator = SeededGenerator(8)
+        var generator = SeededGenerator(seed: 8)
         let good = NumpyFile.encode(ResultArray((0..<24).map { Float($0) }, shape: [2, 3, 4]))
         for _ in 0..<500 {
             var bytes = good

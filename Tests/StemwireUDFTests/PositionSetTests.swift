@@ -1,10 +1,11 @@
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
 @Suite("Sets of scan positions")
 struct PositionSetTests {
     @Test func agreesWithASet() {
-        var generator = SeededGenerator(3)
+        var generator = SeededGenerator(seed: 3)
         for size in [0, 1, 63, 64, 65, 200] {
             var positions = PositionSet(size: size)
             var plain: Set<Int> = []

@@ -1,23 +1,8 @@
 import MerlinProtocol
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
-
-/// A small random generator with a seed, so that a failing test can be run again.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    // SplitMix64 (Steele, Lea, Flood 2014).
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}
 
 /// Random frames, as numbers and as they lie in memory after their reception: at an odd address, with headers between.
 final class ScanFixture {
@@ -37,7 +22,7 @@ final class ScanFixture {
         navShape: [Int] = [5, 7], sigShape: SigShape = SigShape(height: 6, width: 9), dtype: DType = .uint16,
         bigEndian: Bool = false, largest: UInt64? = nil, seed: UInt64 = 1
     ) {
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let limit = largest ?? (dtype.isFloatingPoint ? 100 : UInt64.max >> UInt64(64 - 8 * dtype.byteCount))
         let reals = -Double(limit)...Double(limit)
         self.init(navShape: navShape, sigShape: sigShape, dtype: dtype, bigEndian: bigEndian) { _, _ in
@@ -122,7 +107,7 @@ final class ScanFixture {
     func run(
         _ plan: RunPlan, _ disorder: Disorder = .none, decoder: (any StackDecoder)? = nil
     ) throws -> ResultMerger {
-        var generator = SeededGenerator(disorder.seed)
+        var generator = SeededGenerator(seed: disorder.seed)
         let decoder = decoder ?? self.decoder
         let lanes = try (0..<disorder.lanes).map { _ in try UDFLane(plan, decoder: decoder) }
         var merger = ResultMerger(plan)

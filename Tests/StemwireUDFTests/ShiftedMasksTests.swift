@@ -1,5 +1,6 @@
 import MerlinProtocol
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -57,7 +58,7 @@ struct ShiftedMasksTests {
         let scan = ScanFixture(dtype: test.pixels)
         // Only some pixels, so that there are rows and columns without any.
         let masks = SparseMasksTests.masks(test.masks, isBinary: test.isBinary, count: 3)
-        var generator = SeededGenerator(3)
+        var generator = SeededGenerator(seed: 3)
         let shifts = (0..<70).map { _ in Int32.random(in: -7...7, using: &generator) }
         let auxiliary = ResultArray(shifts, shape: [5, 7, 2])
         let request = try UDFRequest(MasksUDF.self, .init(masks: masks), auxiliary: ["shift": auxiliary])

@@ -1,6 +1,7 @@
 import Foundation
 import MerlinProtocol
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -10,7 +11,7 @@ struct SparseMasksTests {
     static func masks(_ dtype: DType, isBinary: Bool = false, count: Int = 4, sig: (Int, Int) = (6, 9)) -> ResultArray {
         var masks = MasksTests.masks(dtype, count: count, isBinary: isBinary, sig: sig)
         let size = sig.0 * sig.1
-        var generator = SeededGenerator(11)
+        var generator = SeededGenerator(seed: 11)
         masks.withUnsafeMutableBytes { bytes in
             for pixel in 0..<count * size where pixel / size == 1 || Int.random(in: 0..<5, using: &generator) > 0 {
                 for byte in 0..<dtype.byteCount { bytes[pixel * dtype.byteCount + byte] = 0 }
@@ -23,7 +24,7 @@ struct SparseMasksTests {
     static func list(_ masks: ResultArray) -> (coordinates: ResultArray, values: ResultArray) {
         let (height, width) = (masks.shape[1], masks.shape[2])
         let parts = MasksTests.parts(masks)
-        var generator = SeededGenerator(13)
+        var generator = SeededGenerator(seed: 13)
         let pixels = (0..<masks.count).filter { parts.real[$0] != 0 || parts.imaginary[$0] != 0 }
             .shuffled(using: &generator)
         let places =

@@ -1,4 +1,5 @@
 import StemwireProtocol
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireClient
@@ -86,7 +87,7 @@ private struct ModelServer {
     /// Random tile sizes, window sizes and consumers: all comes, in order, and never more than the window allows.
     @Test func creditNeitherStallsNorOverruns() throws {
         for seed in 0..<300 as Range<UInt64> {
-            var generator = SeededGenerator(seed)
+            var generator = SeededGenerator(seed: seed)
             let scan = TestAcquisition(navShape: [8, 16])
             let window = FetchPeer.Window(
                 items: Int.random(in: 1...6, using: &generator),
@@ -94,7 +95,7 @@ private struct ModelServer {
             var now = ContinuousClock.now
             var peer = try peer(window, now: now)
             var server = ModelServer()
-            if generator.chance(50) { server.missing.insert(20..<Int.random(in: 21..<40, using: &generator)) }
+            if generator.chance(percent: 50) { server.missing.insert(20..<Int.random(in: 21..<40, using: &generator)) }
             var held: [Int] = []
             var heldBytes = 0
             var got: [UInt64: PositionSet] = [:]
@@ -125,7 +126,7 @@ private struct ModelServer {
                 if let (message, size) = server.next(scan, tileSize: Int.random(in: 1...6, using: &generator)) {
                     peer.received(message, payloadBytes: size, now: now)
                 }
-                if !held.isEmpty, generator.chance(40) {
+                if !held.isEmpty, generator.chance(percent: 40) {
                     let size = held.removeFirst()
                     heldBytes -= size
                     peer.released(items: 1, bytes: size, now: now)

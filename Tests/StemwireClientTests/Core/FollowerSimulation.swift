@@ -1,3 +1,4 @@
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireClient
@@ -17,17 +18,17 @@ struct FollowerSimulation {
     private var fetches: [(UInt64, AcquisitionUUID, Range<Int>)] = []
 
     init(seed: UInt64, repairs: Bool) throws {
-        generator = SeededGenerator(seed)
+        generator = SeededGenerator(seed: seed)
         follower = TileFollower(.init(repairs: repairs))
         follower.snapshotTaken(now: now)
         for generation in 1...2 as ClosedRange<UInt64> {
             var scan = TestAcquisition(generation: generation, navShape: [4, 16])
-            if generator.chance(50) {
+            if generator.chance(percent: 50) {
                 let first = Int.random(in: 0..<60, using: &generator)
                 scan.missing = [first..<min(64, first + Int.random(in: 1..<6, using: &generator))]
             }
             scans.append(scan)
-            if generator.chance(30) {
+            if generator.chance(percent: 30) {
                 let first = Int.random(in: 0..<60, using: &generator)
                 released[generation] = PositionSet(CollectionOfOne(first..<first + 4))
             }
@@ -51,7 +52,7 @@ struct FollowerSimulation {
 
     private mutating func publish(_ scan: TestAcquisition) throws {
         present = scan
-        if !generator.chance(20) { follower.started(try scan.start(), isLive: true, now: now) }
+        if !generator.chance(percent: 20) { follower.started(try scan.start(), isLive: true, now: now) }
         var tiles: [Range<Int>] = []
         var next = 0
         while next < scan.positions {
@@ -60,21 +61,21 @@ struct FollowerSimulation {
             tiles += absent.gaps(in: next..<end)
             next = end
         }
-        if generator.chance(30), tiles.count > 3 {
+        if generator.chance(percent: 30), tiles.count > 3 {
             let index = Int.random(in: 0..<tiles.count - 1, using: &generator)
             tiles.swapAt(index, index + 1)
         }
         for tile in tiles {
             number += 1
             now = now + .milliseconds(Int.random(in: 0..<30, using: &generator))
-            if generator.chance(20) { continue }
+            if generator.chance(percent: 20) { continue }
             let observation = sequence.observe(number)
-            if generator.chance(5) {
+            if generator.chance(percent: 5) {
                 follower.corrupted(acquisition: scan.id, generation: scan.generation, positions: tile, now: now)
             } else {
                 follower.tile(try TestFrames.tile(tile, of: scan), observation: observation, now: now)
             }
-            if generator.chance(5) {
+            if generator.chance(percent: 5) {
                 // A tile that comes again, larger, as a fetched one may.
                 let wider = max(0, tile.lowerBound - 2)..<tile.upperBound
                 if PositionSet(scan.missing).members(in: wider).isEmpty {
@@ -83,9 +84,9 @@ struct FollowerSimulation {
             }
             follower.tick(now: now)
             try act()
-            if generator.chance(50) { try serve() }
+            if generator.chance(percent: 50) { try serve() }
         }
-        if !generator.chance(20) { follower.ended(try scan.end(), now: now) }
+        if !generator.chance(percent: 20) { follower.ended(try scan.end(), now: now) }
         try act()
     }
 
@@ -104,7 +105,7 @@ struct FollowerSimulation {
         guard !fetches.isEmpty else { return }
         let (request, acquisition, positions) = fetches.removeFirst()
         let scan = try #require(scans.first { $0.id == acquisition })
-        if generator.chance(5) {
+        if generator.chance(percent: 5) {
             follower.fetchFailed(request: request, why: "broken", now: now)
             return try act()
         }

@@ -1,4 +1,5 @@
 import StemwireProtocol
+import StemwireTestSupport
 import Testing
 import ZeroMQ
 
@@ -112,7 +113,7 @@ import ZeroMQ
     }
 
     @Test func randomHeadersNeverTrap() throws {
-        var generator = SeededGenerator(4)
+        var generator = SeededGenerator(seed: 4)
         let payload = TestFrames.part(TestFrames.payload(0..<3))
         var taken = 0
         for _ in 0..<3000 {

@@ -1,3 +1,4 @@
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireClient
@@ -5,13 +6,13 @@ import Testing
 @Suite struct PositionSetTests {
     @Test func behavesAsASetOfNumbers() {
         for seed in 0..<200 as Range<UInt64> {
-            var generator = SeededGenerator(seed)
+            var generator = SeededGenerator(seed: seed)
             var set = PositionSet()
             var oracle = Set<Int>()
             for _ in 0..<60 {
                 let low = Int.random(in: 0..<100, using: &generator)
                 let range = low..<low + Int.random(in: 0..<20, using: &generator)
-                if generator.chance(60) {
+                if generator.chance(percent: 60) {
                     set.insert(range)
                     oracle.formUnion(range)
                 } else {

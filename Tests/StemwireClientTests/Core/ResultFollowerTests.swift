@@ -1,4 +1,5 @@
 import StemwireProtocol
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireClient
@@ -222,7 +223,7 @@ import Testing
     /// Random losses of anything: versions grow, final states and ends always come, in order.
     @Test func randomLosses() throws {
         for seed in 0..<200 as Range<UInt64> {
-            var generator = SeededGenerator(seed)
+            var generator = SeededGenerator(seed: seed)
             var follower = ResultFollower(.init())
             var time = now
             var told: [String] = []
@@ -232,7 +233,7 @@ import Testing
                 let scan = TestAcquisition(generation: generation, navShape: [2, 4])
                 var state: [String: TestResult] = [:]
                 var isOver = false
-                if !generator.chance(30) { follower.started(try scan.start(), now: time) }
+                if !generator.chance(percent: 30) { follower.started(try scan.start(), now: time) }
                 func snapshot() throws {
                     follower.snapshot(
                         start: try scan.start(), end: isOver ? try scan.end() : nil,
@@ -256,15 +257,15 @@ import Testing
                     time = time + .milliseconds(20)
                     let name = channels.randomElement(using: &generator)!
                     state[name] = TestResult(udf: name, version: step)
-                    if !generator.chance(40) { follower.update(try state[name]!.update(of: scan), now: time) }
-                    if generator.chance(50) { try consume() }
+                    if !generator.chance(percent: 40) { follower.update(try state[name]!.update(of: scan), now: time) }
+                    if generator.chance(percent: 50) { try consume() }
                 }
                 isOver = true
                 for name in state.keys {
                     state[name]?.isFinal = true
-                    if !generator.chance(50) { follower.update(try state[name]!.update(of: scan), now: time) }
+                    if !generator.chance(percent: 50) { follower.update(try state[name]!.update(of: scan), now: time) }
                 }
-                if generator.chance(50) {
+                if generator.chance(percent: 50) {
                     follower.ended(try scan.end(), now: time)
                 } else {
                     follower.status(newest: generation, ends: [try scan.end()], now: time)

@@ -1,4 +1,5 @@
 import StemwireProtocol
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireClient
@@ -40,7 +41,7 @@ import Testing
     @Test func eachRequestIsResolvedOnce() {
         var resolved = 0
         for seed in 0..<100 as Range<UInt64> {
-            var generator = SeededGenerator(seed)
+            var generator = SeededGenerator(seed: seed)
             var table = RequestTable()
             let start = ContinuousClock.now
             var open: [String: ContinuousClock.Instant] = [:]

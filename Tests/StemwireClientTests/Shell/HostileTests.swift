@@ -1,4 +1,5 @@
 import StemwireProtocol
+import StemwireTestSupport
 import Testing
 import ZeroMQ
 
@@ -8,7 +9,7 @@ import ZeroMQ
 @Suite(.timeLimit(.minutes(1))) struct HostileTests {
     /// Random bytes, and real messages with random changes, in random numbers of parts.
     private static func messages(seed: UInt64, count: Int, like samples: [[[UInt8]]]) -> [[[UInt8]]] {
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         return (0..<count).map { _ in
             var parts = samples.randomElement(using: &generator)!
             switch Int.random(in: 0..<4, using: &generator) {

@@ -1,3 +1,4 @@
+import StemwireTestSupport
 import Testing
 
 @testable import StemwireServer
@@ -6,12 +7,12 @@ import Testing
 struct DispatchContainerTests {
     @Test("the heap's best is the best of all that suit")
     func heap() {
-        var generator = DispatchGenerator(seed: 1)
+        var generator = SeededGenerator(seed: 1)
         var heap = CreditHeap()
         var credits: [Int: UInt64] = [:]
         for _ in 0..<3000 {
             let worker = generator.below(40)
-            if generator.chance(25) {
+            if generator.chance(percent: 25) {
                 heap.remove(worker)
                 credits[worker] = nil
             } else {
@@ -45,7 +46,7 @@ struct DispatchContainerTests {
 
     @Test("lists keep their order while slots come, go and move to the end")
     func lists() {
-        var generator = DispatchGenerator(seed: 2)
+        var generator = SeededGenerator(seed: 2)
         var links = SlotLinks()
         var lists = [SlotList(), SlotList()]
         var expected: [[Int]] = [[], []]
@@ -53,7 +54,7 @@ struct DispatchContainerTests {
             let slot = generator.below(20)
             if let list = expected.firstIndex(where: { $0.contains(slot) }) {
                 expected[list].removeAll { $0 == slot }
-                if generator.chance(50) {
+                if generator.chance(percent: 50) {
                     links.remove(slot, from: &lists[list])
                 } else {
                     links.moveToEnd(slot, of: &lists[list])

@@ -1,3 +1,5 @@
+import StemwireTestSupport
+
 @testable import StemwireServer
 
 /// A server with its dispatcher, some workers and a bad network between them; everything follows from the seed.
@@ -9,7 +11,7 @@ struct DispatchWorld {
     static let second = 1_000_000
     static let tick = 200_000
 
-    var generator: DispatchGenerator
+    var generator: SeededGenerator
     let faults: SimulatedFaults
     var queue = HappeningQueue()
     var now = 0
@@ -37,7 +39,7 @@ struct DispatchWorld {
     private var serverInbox: [(DispatchEvent, UInt8)] = []
 
     init(seed: UInt64, traced: Bool = false) {
-        generator = DispatchGenerator(seed: seed &* 0x2545_F491_4F6C_DD1D)
+        generator = SeededGenerator(seed: seed &* 0x2545_F491_4F6C_DD1D)
         faults = SimulatedFaults(&generator)
         dispatcher = Dispatcher(at: Self.origin)
         trace = traced ? [] : nil
@@ -55,36 +57,36 @@ struct DispatchWorld {
         let keys = [UDFKey(name: "sum", contentHash: 1), UDFKey(name: "com", contentHash: 2)]
         for number in 0..<generator.within(1...3) {
             let id = RunID(generation: UInt64(1 + number / 2), number: UInt32(number))
-            let needs = Set(keys.filter { _ in generator.chance(60) })
+            let needs = Set(keys.filter { _ in generator.chance(percent: 60) })
             model.runs.append(DispatchModel.Run(id: id, needs: needs))
             let start = generator.below(2 * Self.second)
             let step = generator.within(1_000...1_000_000)
             for partition in 0..<generator.within(1...8) {
                 let key = WorkItem(generation: id.generation, run: id.number, partition: partition)
-                model.add(key, run: number, expectedBytes: generator.chance(50) ? 400 : 0)
+                model.add(key, run: number, expectedBytes: generator.chance(percent: 50) ? 400 : 0)
                 plan.append(UInt8(1 + generator.below(15)))
                 frames.append(0)
                 merging.append(0)
-                isPoison.append(generator.chance(faults.poison))
-                isBad.append(generator.chance(faults.bad))
+                isPoison.append(generator.chance(percent: faults.poison))
+                isBad.append(generator.chance(percent: faults.bad))
                 queue.add(.produce(item: plan.count - 1), at: start + partition * step + generator.below(step))
             }
         }
     }
 
     private mutating func makeWorkers() {
-        let arriveLate = generator.chance(20)
+        let arriveLate = generator.chance(percent: 20)
         for index in 0..<generator.within(1...5) {
             var udfs: Set<UDFKey>?
             // The first one has every UDF, so that nothing waits for ever.
-            if index > 0, generator.chance(40) {
-                udfs = generator.chance(50) ? [] : [UDFKey(name: "sum", contentHash: 1)]
+            if index > 0, generator.chance(percent: 40) {
+                udfs = generator.chance(percent: 50) ? [] : [UDFKey(name: "sum", contentHash: 1)]
             }
             let offer = WorkerOffer(
                 udfs: udfs, items: generator.within(1...5), bytes: generator.within(1...12) * 100,
-                threads: generator.within(1...3), isLocal: index > 0 && generator.chance(15))
+                threads: generator.within(1...3), isLocal: index > 0 && generator.chance(percent: 15))
             var worker = SimulatedWorker(id: newID(), offer: offer)
-            worker.slowness = generator.chance(20) ? 20 : 1
+            worker.slowness = generator.chance(percent: 20) ? 20 : 1
             workers.append(worker)
             let arrival = arriveLate ? generator.below(9 * Self.second) : generator.below(Self.second)
             workers[index].state = .gone
@@ -175,9 +177,9 @@ struct DispatchWorld {
     /// Sends a message over the network, or whatever becomes of it.
     mutating func send(_ what: Happening, isLocal: Bool = false) {
         if isLocal { return queue.add(what, at: now + 10) }
-        if !isHealed, generator.chance(faults.lost) { return }
-        for _ in 0..<(!isHealed && generator.chance(faults.doubled) ? 2 : 1) {
-            let isSlow = !isHealed && generator.chance(faults.slow)
+        if !isHealed, generator.chance(percent: faults.lost) { return }
+        for _ in 0..<(!isHealed && generator.chance(percent: faults.doubled) ? 2 : 1) {
+            let isSlow = !isHealed && generator.chance(percent: faults.slow)
             queue.add(what, at: now + 100 + generator.below(isSlow ? 5 * Self.second : 20_000))
         }
     }
@@ -266,7 +268,7 @@ struct DispatchWorld {
     private mutating func merged(_ item: Int) {
         if now < serverSleepsUntil { return queue.add(.merged(item: item), at: serverSleepsUntil) }
         let key = model.items[item].key
-        if generator.chance(faults.mergeFailures) {
+        if generator.chance(percent: faults.mergeFailures) {
             tell(.mergeFailed(key, reason: "no good"))
         } else {
             tell(.merged(key))
@@ -294,7 +296,7 @@ struct DispatchWorld {
         guard kinds[kind] else { return }
         switch kind {
         case 0:
-            if generator.chance(50) {
+            if generator.chance(percent: 50) {
                 tell(.acquisitionDropped(generation: UInt64(1 + generator.below(2))))
             } else {
                 tell(.runEnded(model.runs[generator.below(model.runs.count)].id))

@@ -1,23 +1,6 @@
+import StemwireTestSupport
+
 @testable import StemwireServer
-
-/// A generator of random numbers that gives the same numbers for the same seed (SplitMix64).
-struct DispatchGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-    mutating func within(_ range: ClosedRange<Int>) -> Int { range.lowerBound + below(range.count) }
-    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
-}
 
 /// What goes wrong in one simulated case; percentages, or switches.
 struct SimulatedFaults {
@@ -42,23 +25,23 @@ struct SimulatedFaults {
     var abandons = false
     var aborts = false
 
-    init(_ generator: inout DispatchGenerator) {
-        if generator.chance(10) { return }
-        if generator.chance(40) { lost = generator.within(1...20) }
-        if generator.chance(30) { doubled = generator.within(1...20) }
-        if generator.chance(40) { slow = generator.within(1...30) }
-        crashes = generator.chance(50)
-        freezes = generator.chance(40)
-        cuts = generator.chance(40)
-        leaves = generator.chance(20)
-        creditChanges = generator.chance(20)
-        pauses = generator.chance(10)
-        if generator.chance(20) { poison = generator.within(5...40) }
-        if generator.chance(20) { bad = generator.within(5...60) }
-        if generator.chance(10) { mergeFailures = generator.within(5...40) }
-        memoryShort = generator.chance(10)
-        abandons = generator.chance(10)
-        aborts = generator.chance(20)
+    init(_ generator: inout SeededGenerator) {
+        if generator.chance(percent: 10) { return }
+        if generator.chance(percent: 40) { lost = generator.within(1...20) }
+        if generator.chance(percent: 30) { doubled = generator.within(1...20) }
+        if generator.chance(percent: 40) { slow = generator.within(1...30) }
+        crashes = generator.chance(percent: 50)
+        freezes = generator.chance(percent: 40)
+        cuts = generator.chance(percent: 40)
+        leaves = generator.chance(percent: 20)
+        creditChanges = generator.chance(percent: 20)
+        pauses = generator.chance(percent: 10)
+        if generator.chance(percent: 20) { poison = generator.within(5...40) }
+        if generator.chance(percent: 20) { bad = generator.within(5...60) }
+        if generator.chance(percent: 10) { mergeFailures = generator.within(5...40) }
+        memoryShort = generator.chance(percent: 10)
+        abandons = generator.chance(percent: 10)
+        aborts = generator.chance(percent: 20)
     }
 }
 

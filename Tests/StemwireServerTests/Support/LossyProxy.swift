@@ -1,4 +1,5 @@
 import StemwireSystem
+import StemwireTestSupport
 import Synchronization
 import ZeroMQ
 
@@ -52,7 +53,7 @@ final class LossyProxy: Sendable {
         _ near: borrowing Socket, _ far: borrowing Socket, _ seed: UInt64, _ shared: Shared,
         _ counts: (Locked<Int>, Locked<Int>)
     ) throws {
-        var dice = ServerTests.Rearm.Dice(state: seed)
+        var dice = SeededGenerator(seed: seed)
         var client: [UInt8] = []
         var waiting: [(at: ContinuousClock.Instant, body: [UInt8], isRequest: Bool)] = []
         let pause = CountingSemaphore()

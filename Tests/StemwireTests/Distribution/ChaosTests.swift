@@ -3,6 +3,7 @@ import MerlinSimulator
 import StemwireClient
 import StemwireProtocol
 import StemwireSystem
+import StemwireTestSupport
 import Testing
 
 extension CommandLineTests {
@@ -172,7 +173,7 @@ extension CommandLineTests {
             let farm = try await WorkerFarm(threads: 0, dwell: 1500, options: ["--quarantine-deaths", "1000"])
             for _ in 0..<4 { try farm.addWorker() }
             try await farm.awaitWorkers(4)
-            var random = SeededGenerator(seed)
+            var random = SeededGenerator(seed: seed)
             try await farm.startScan()
             var story: [String] = []
             for _ in 0..<5 {
@@ -233,20 +234,5 @@ extension CommandLineTests {
             return bounds.count == 2
                 ? Array(bounds[0]...max(bounds[0], bounds[1])) : Array(1...max(1, bounds.first ?? 3))
         }()
-    }
-}
-
-/// SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

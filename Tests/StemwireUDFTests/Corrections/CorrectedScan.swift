@@ -1,5 +1,6 @@
 import MerlinProtocol
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -19,7 +20,7 @@ struct CorrectedScan {
     ) {
         let scan = ScanFixture(
             dtype: dtype, bigEndian: bigEndian, largest: dtype.byteCount == 8 ? 1 << 40 : nil, seed: seed)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let shape = [scan.sigShape.height, scan.sigShape.width]
         func image(_ range: ClosedRange<Double>) -> ResultArray? {
             let numbers = (0..<scan.sigShape.pixelCount).map { _ in Double.random(in: range, using: &generator) }

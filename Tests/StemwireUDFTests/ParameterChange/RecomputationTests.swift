@@ -1,4 +1,5 @@
 import StemwireKernels
+import StemwireTestSupport
 import StemwireUDF
 import Testing
 
@@ -90,7 +91,7 @@ struct RecomputationTests {
     ///   - recomputes: Whether outdated partitions are worked on again, at any time.
     private func run(seed: UInt64, missing: Set<Int>, recomputes: Bool) throws -> Run {
         let plans = try plans()
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         var run = Run(merger: ResultMerger(plans[0]))
         var waiting = Array(0..<plans[0].meta.partitionCount)
         var isOver: Bool { waiting.isEmpty && run.pending.isEmpty && run.merger.plan.generation == 2 }
@@ -188,7 +189,7 @@ struct RecomputationTests {
         let requests = [UDFRequest(id: "bf", name: "disk", parameters: ["r": 2]), UDFRequest(name: "rooted")]
         let meta = try scan.meta(framesPerPartition: Self.framesPerPartition)
         for seed in 1...40 as ClosedRange<UInt64> {
-            var generator = SeededGenerator(seed)
+            var generator = SeededGenerator(seed: seed)
             let first = try RunPlan(requests, registry: registry, meta: meta)
             let second = try first.changed(
                 to: [UDFRequest(id: "bf", name: "disk", parameters: ["r": 3])], registry: registry)

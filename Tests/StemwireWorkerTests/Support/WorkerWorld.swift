@@ -1,4 +1,5 @@
 import StemwireProtocol
+import StemwireTestSupport
 
 @testable import StemwireWorker
 
@@ -75,7 +76,7 @@ struct WorkerWorld {
     static let tiles: [[Int]] = [[300], [100, 200], [100, 100, 100], []]
 
     init(seed: UInt64) {
-        random = SeededGenerator(seed)
+        random = SeededGenerator(seed: seed)
         for number in 0..<2 {
             let settings = WorkerSession<String>.Settings(
                 clientID: [UInt8](repeating: UInt8(number), count: 16), capacity: Self.capacity)
