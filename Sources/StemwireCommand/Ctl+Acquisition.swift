@@ -6,7 +6,11 @@ import StemwireProtocol
 /// Requests about whole settings and whole acquisitions, and what came of them.
 extension Ctl {
     var armSettings: ArmSettings {
-        ArmSettings(navShape: navShape?.lengths, frames: frames, trigger: trigger, isEndless: endless, window: window)
+        ArmSettings(
+            navShape: navShape?.lengths, frames: frames, trigger: trigger, isEndless: endless, window: window,
+            margins: margins.margins.map {
+                FrameMargins(leadIn: $0.leadIn, flybackPerLine: $0.flybackPerLine, tail: $0.tail)
+            }, framesPerPartition: framesPerPartition)
     }
 
     /// - Returns: false for a request of another kind.

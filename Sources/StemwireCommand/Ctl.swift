@@ -42,6 +42,10 @@ struct Ctl: AsyncParsableCommand {
             "arm: ended acquisitions that the server keeps from now on, with results and, as far as memory lasts, frames (1 to 64). Default: as `stemwire serve --keep`.",
             valueName: "N"))
     var window: Int?
+    @OptionGroup(title: "Options of arm, check and scan: frames that are no positions") var margins: MarginOptions
+    @Option(
+        help: ArgumentHelp("arm, scan: frames in a partition. Default: as the server was told.", valueName: "N"))
+    var framesPerPartition: Int?
     @Option(help: ArgumentHelp("check, scan: a setting of the detector; may be repeated.", valueName: "NAME=VALUE"))
     var set: [String] = []
     @Option(help: "scan: acquisitions, one after the other.") var repeats = 1

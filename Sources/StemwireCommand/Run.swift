@@ -24,6 +24,7 @@ struct Run: AsyncParsableCommand {
     @Option(help: NavShapeArgument.help) var navShape: NavShapeArgument?
     @Option(help: ArgumentHelp("Frames in a partition. Default: whole scan lines, about 256.", valueName: "N"))
     var framesPerPartition: Int?
+    @OptionGroup var margins: MarginOptions
     @Option(help: "soft: arm and trigger the detector; none: somebody else does.") var trigger = "none"
     @Option(help: ArgumentHelp("Seconds that the whole run may take.", valueName: "S")) var timeout: Double?
     @Option(help: "Seconds of silence after which the acquisition ends.") var idleLimit = 2.0
@@ -78,6 +79,7 @@ struct Run: AsyncParsableCommand {
         var options = RunOptions()
         options.navShape = navShape?.lengths
         options.framesPerPartition = framesPerPartition
+        if let margins = margins.margins { options.margins = margins }
         guard framesPerPartition.map({ $0 > 0 }) ?? true else {
             throw CommandFailure.usage("--frames-per-partition: must be at least 1")
         }

@@ -72,6 +72,7 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Seconds of silence after which a worker counts as dead.") var workerTimeout = 3.0
     @Option(help: ArgumentHelp("Frames in a partition. Default: whole scan lines, about 256.", valueName: "N"))
     var framesPerPartition: Int?
+    @OptionGroup var margins: MarginOptions
     @Option(help: "Seconds of silence after which an acquisition ends.") var idleLimit = 2.0
     @Option(help: "What a full ring means: wait (the detector is made to wait) or drop (frames are lost, and counted).")
     var whenFull = "wait"
@@ -214,6 +215,7 @@ struct Serve: AsyncParsableCommand {
         }
         configuration.ringBytes = ring << 20
         configuration.framesPerPartition = framesPerPartition
+        if let margins = margins.margins { configuration.margins = margins }
         guard idleLimit > 0, idleLimit <= 86_400 else {
             throw CommandFailure.usage("--idle-limit: \(idleLimit) s; above 0, at most a day")
         }

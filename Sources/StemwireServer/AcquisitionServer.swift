@@ -172,7 +172,11 @@ public final class AcquisitionServer: Sendable {
             onChange: { isConnected, text in
                 let code = isConnected ? "detector.controlConnected" : "detector.controlLost"
                 live.submit(Self.event(isConnected, code, text))
-            }, onLook: { link.look() })
+            },
+            onLook: { facts in
+                link.look()
+                await operations.looked(facts)
+            })
         parts.watch = watch
         status.attach(
             link: link, watch: watch, live: live.counters, work: work.counters, dispatch: work.report,

@@ -30,6 +30,16 @@ extension ServerTests {
                     ContinuousClock.now - began <= limit + delay.sum, "\(what)", sourceLocation: sourceLocation)
             }
 
+            /// Does what ends an acquisition without a frame, and waits until its end has been told, so that the next who
+            /// listens is not told of it.
+            func sees(endOf what: String, by act: () async throws -> Void) async throws {
+                let stream = client.tiles(options: .init(untilEnd: true))
+                try await stream.subscribed()
+                try await act()
+                let end = try await Seen.follow(stream, bench.pattern).first?.end
+                #expect(end?.reason == .aborted && end?.accounting.placed == 0, "\(what)")
+            }
+
             /// A scan that is right, though nobody has touched anything.
             func scansWell(sourceLocation: SourceLocation = #_sourceLocation) async throws {
                 try await eventually("both connections") {
@@ -81,8 +91,28 @@ extension ServerTests {
                 }
                 field.control.become(.pass)
                 try await field.says("a control socket that answers") { $0.detector.controlConnected }
-                // The arming that timed out may have been carried out all the same.
-                try await field.client.abort()
+                // The arming that timed out was carried out all the same; the server sees to it.
+                try await field.says("a detector that is free") { $0.state == "idle" && !$0.detector.busy }
+                try await field.scansWell()
+            }
+        }
+
+        @Test("armed, and ended by another program: the server says so, and the next scan is right")
+        func endedElsewhere() async throws {
+            try await Self.run { field in
+                try await field.scansWell()
+                _ = try await field.client.arm()
+                try await eventually("an armed detector") {
+                    let status = try await field.client.status()
+                    return status.state == "armed" && status.detector.busy ? () : nil
+                }
+                let other = MerlinControl(host: "127.0.0.1", port: field.bench.detector.control)
+                try await field.sees(endOf: "an acquisition that another program has aborted") {
+                    try other.command("ABORT", timeout: .seconds(10))
+                    try await field.says("a detector that is not armed any more") {
+                        $0.state == "idle" && !$0.detector.busy
+                    }
+                }
                 try await field.scansWell()
             }
         }
@@ -109,7 +139,7 @@ extension ServerTests {
 
         @Test("data is cut in the middle of a scan: its end says so, control goes on, and the next scan is right")
         func dataLost() async throws {
-            try await Self.run(simulator: { $0.dwellMicroseconds = 2000 }) { field in
+            try await Self.run(simulator: { $0.dwellMicroseconds = 15_000 }) { field in
                 let stream = field.client.tiles(options: .init(repair: true, untilEnd: true))
                 try await stream.subscribed()
                 try await field.client.startScan()
@@ -131,7 +161,7 @@ extension ServerTests {
             "a detector that is gone without a word is noticed by itself, and the next scan is right",
             .enabled(if: TCPRelay.canVanish, "needs the right to close a connection without a FIN (CAP_NET_ADMIN)"))
         func vanished() async throws {
-            try await Self.run(simulator: { $0.dwellMicroseconds = 2000 }) { field in
+            try await Self.run(simulator: { $0.dwellMicroseconds = 15_000 }) { field in
                 try await field.client.startScan()
                 try await eventually("some frames") {
                     try await field.client.status().acquisition.accounting.placed > 4 ? () : nil
@@ -161,7 +191,7 @@ extension ServerTests {
             "data that says nothing in the middle of a scan while control works: its end says so, and the next scan is right"
         )
         func dataSilent() async throws {
-            try await Self.run(simulator: { $0.dwellMicroseconds = 2000 }) { field in
+            try await Self.run(simulator: { $0.dwellMicroseconds = 15_000 }) { field in
                 try await field.client.startScan()
                 try await eventually("some frames") {
                     try await field.client.status().acquisition.accounting.placed > 4 ? () : nil
@@ -205,7 +235,7 @@ extension ServerTests {
                 field.data.become(.pass)
                 try await field.client.arm()
                 #expect(try await field.client.status().state == "armed")
-                try await field.client.abort()
+                try await field.sees(endOf: "an aborted acquisition") { try await field.client.abort() }
                 try await field.scansWell()
             }
         }

@@ -211,12 +211,23 @@ extension ServerTests {
                 await #expect { _ = try await client.fetchAll(acquisition: id, first: 0, count: 16) } throws: {
                     "\($0)".contains("it keeps acquisitions \(numbers[0]) to \(numbers.last!)")
                 }
-                // The next arming, which asks for nothing, keeps as many as usual.
-                try await client.armWhenFree(frames: 64, trigger: .soft)
+                // The next arming, which asks for nothing, keeps as many as usual, and ends as ever.
+                try await client.armWhenFree(trigger: .soft)
                 try await client.trigger()
-                _ = try await client.waitForEnd(generation: numbers.last! + 1, deadline: .seconds(20))
+                let next = try await client.waitForEnd(generation: numbers.last! + 1, deadline: .seconds(20))
+                #expect(next.accounting.expected == 64 && next.accounting.placed == 64)
                 let last = try await client.status().window
                 #expect(last.kept == 2 && last.firstGeneration == numbers.last! + 1 && last.entries.count <= 3)
+                try await eventually("a detector that has got over it") {
+                    try await client.status().detector.busy ? nil : ()
+                }
+                #expect(try await client.status().state == "idle")
+                #expect(try await client.scan(repeats: 2, deadline: .seconds(20)).done == 2)
+                // What an operator sets is left, but a scan has an end.
+                try await client.detectorSet("NUMFRAMESTOACQUIRE", to: "0")
+                let withoutEnd = await Self.failure { _ = try await client.scan(deadline: .seconds(20)) }
+                #expect(withoutEnd?.code == .invalidArgument)
+                #expect(try await client.scan(ArmSettings(frames: 64), deadline: .seconds(20)).done == 1)
                 await client.close()
             }
         }

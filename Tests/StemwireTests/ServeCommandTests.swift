@@ -38,6 +38,10 @@ extension CommandLineTests {
         }
 
         static func ctl(_ port: Int, _ arguments: String...) async throws -> StemwireProcess.Ended {
+            try await ctl(port, arguments)
+        }
+
+        static func ctl(_ port: Int, _ arguments: [String]) async throws -> StemwireProcess.Ended {
             try await StemwireProcess(["ctl", "--connect", "tcp://127.0.0.1:\(port)", "--json"] + arguments).ended()
         }
 

@@ -18,12 +18,15 @@ extension CommandLineTests.Serve {
 
         #expect(try await Self.ctl(port, "check", "--trigger", "soft").objects.first?["ok"] as? Bool == true)
         #expect(try await Self.ctl(port, "check", "--nav-shape", "9", "9").code == 1)
+        // 64 frames: 10 before the scan, 6 lines of 8 and one fly-back each.
+        let flyback = ["--nav-shape", "6", "8", "--lead-in", "10", "--flyback", "1"]
+        #expect(try await Self.ctl(port, ["check"] + flyback).code == 0)
+        #expect(try await Self.ctl(port, "check", "--lead-in", "-1").code == 64)
         let scan = try await Self.ctl(
             port, "scan", "--trigger", "soft", "--udf", "max", "--name", "mine", "--repeats", "2", "--timeout", "30")
         #expect(scan.code == 0 && scan.objects.count == 2, "\(scan.errors)")
         #expect(scan.objects.compactMap { $0["endReason"] as? String } == ["complete", "complete"])
         #expect(try await Self.ctl(port, "wait").code == 0)
-
         let image = try await Self.ctl(port, "image", folder.path + "/max.npy", "--channel", "mine/max.intensity")
         #expect(image.code == 0, "\(image.errors)")
         #expect(try NumpyFile.read(folder.path + "/max.npy").shape == [16, 16])
@@ -32,11 +35,16 @@ extension CommandLineTests.Serve {
         #expect(try await Self.ctl(port, "frame", "64", folder.path + "/none.npy").code == 64)
         #expect(try await Self.ctl(port, "image", folder.path + "/sum.jpg").code == 64)
 
+        let inner = try await Self.ctl(port, ["scan", "--trigger", "soft", "--timeout", "30"] + flyback)
+        #expect(inner.code == 0, "\(inner.errors)")
+        let accounting = inner.objects.first?["accounting"] as? [String: Any]
+        #expect(accounting?["expected"] as? String == "48" && accounting?["flybackFrames"] as? String == "6")
+
         let deadline = ContinuousClock.now + .seconds(20)
         while true {
             let history = try await Self.ctl(port, "history", "--count", "5")
             let runs = history.objects.first?["runs"] as? [[String: Any]] ?? []
-            if history.objects.count == 2, runs.contains(where: { ($0["results"] as? [Any])?.isEmpty == false }) {
+            if history.objects.count == 3, runs.contains(where: { ($0["results"] as? [Any])?.isEmpty == false }) {
                 break
             }
             try #require(ContinuousClock.now < deadline, "both scans in the history: \(history.errors)")

@@ -19,7 +19,7 @@ extension MerlinControl {
     ///
     /// - Parameters:
     ///   - frames: NUMFRAMESTOACQUIRE, and with a soft trigger NUMFRAMESPERTRIGGER too: one trigger, the whole scan. Nil
-    ///     leaves both.
+    ///     leaves both, 0 (endless) the latter.
     ///   - trigger: sets TRIGGERSTART; nil leaves it.
     ///   - beforeStart: called between the settings and STARTACQUISITION.
     ///   - timeLeft: asked before each request how long it may take.
@@ -28,7 +28,7 @@ extension MerlinControl {
     ) throws {
         if let frames {
             try set("NUMFRAMESTOACQUIRE", to: frames, timeout: timeLeft())
-            if trigger == .soft { try set("NUMFRAMESPERTRIGGER", to: frames, timeout: timeLeft()) }
+            if trigger == .soft, frames > 0 { try set("NUMFRAMESPERTRIGGER", to: frames, timeout: timeLeft()) }
         }
         if let trigger { try set("TRIGGERSTART", to: trigger.triggerStart, timeout: timeLeft()) }
         beforeStart()

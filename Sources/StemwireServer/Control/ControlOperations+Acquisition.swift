@@ -1,6 +1,7 @@
 import MerlinProtocol
 import StemwireAcquisition
 import StemwireProtocol
+import StemwireSystem
 
 /// Arming, triggering and ending acquisitions.
 extension ControlOperations {
@@ -31,8 +32,11 @@ extension ControlOperations {
 
     /// Arms the detector.
     ///
+    /// - Parameter mustEnd: whether an endless acquisition is refused, also one that the detector is set to.
     /// - Returns: the generation that the acquisition has, or, where its header has not come yet, will have at least.
-    func armed(_ arm: WireArmRequest, _ deadline: ContinuousClock.Instant) async throws(RequestFailure) -> UInt64 {
+    func armed(
+        _ arm: WireArmRequest, _ deadline: ContinuousClock.Instant, mustEnd: Bool = false
+    ) async throws(RequestFailure) -> UInt64 {
         let before = status.state
         guard before != "acquiring" else {
             throw RequestFailure(code: .wrongState, message: "an acquisition is running; stop or abort it first")
@@ -57,8 +61,11 @@ extension ControlOperations {
         }
         let wanted = RequestedScan(arm)
         let generation = receiver.counters.generation
-        let attempt: @Sendable () async throws(RequestFailure) -> Void = { [detector] () throws(RequestFailure) in
-            try await detector.perform(by: deadline) { control, timeLeft in
+        let attempt: @Sendable () async throws(RequestFailure) -> Void = {
+            [detector, armingWatch, framesBeforeEndless] () throws(RequestFailure) in
+            let isBusy = try await detector.perform(by: deadline) { control, timeLeft in
+                let frames = try Self.frames(
+                    frames, at: control, mustEnd: mustEnd, before: framesBeforeEndless, timeLeft: timeLeft)
                 try control.arm(
                     frames: frames, trigger: trigger,
                     beforeStart: {
@@ -66,7 +73,10 @@ extension ControlOperations {
                         receiver.willArm()
                         status.armed()
                     }, timeLeft: timeLeft)
+                let told = try? control.integer("DETECTORSTATUS", timeout: timeLeft())
+                return DetectorFacts.isBusy(told)
             }
+            armingWatch.withLock { $0.armed(isBusy: isBusy) }
         }
         do throws(RequestFailure) {
             try await attempt()
@@ -75,12 +85,48 @@ extension ControlOperations {
             guard failure.detectorCode == Int32(ControlCode.busyOrUnknown.rawValue), before == "idle",
                 await isStuck(deadline)
             else { throw failure }
-            try await reset(deadline)
+            try await reset(deadline, because: "it was busy with an acquisition of which nothing came")
             do throws(RequestFailure) { try await attempt() } catch { throw withdrawn(error, before) }
         }
         table.keep(arm.window == 0 ? nil : Int(arm.window))
         status.begins(series: generation + 1, isEndless: arm.endless)
         return await awaitHeader(after: generation, deadline)
+    }
+
+    /// NUMFRAMESTOACQUIRE for an arming: what an endless arming left behind is no wish of anybody's.
+    ///
+    /// - Parameters:
+    ///   - wanted: 0 for an endless acquisition; nil for what the detector is set to.
+    ///   - before: what it was before an endless arming.
+    /// - Returns: nil to leave it.
+    private static func frames<Failure: Error>(
+        _ wanted: Int?, at control: MerlinControl, mustEnd: Bool, before: Locked<Int?>,
+        timeLeft: () throws(Failure) -> Duration
+    ) throws -> Int? {
+        if let wanted, wanted > 0 {
+            before.value = nil
+            return wanted
+        }
+        let present = try control.integer("NUMFRAMESTOACQUIRE", timeout: timeLeft())
+        if wanted == 0 {
+            if present > 0 { before.value = present }
+            return 0
+        }
+        guard present == 0 else {
+            before.value = nil
+            return nil
+        }
+        if let number = before.value {
+            before.value = nil
+            return number
+        }
+        guard !mustEnd else {
+            throw RequestFailure(
+                code: .invalidArgument,
+                message:
+                    "the detector is set to go on without end (NUMFRAMESTOACQUIRE 0): say how many frames the scan has")
+        }
+        return nil
     }
 
     private func checkShape(_ shape: [Int], frames: Int?, _ arm: WireArmRequest) throws(RequestFailure) {
@@ -101,6 +147,9 @@ extension ControlOperations {
     private func withdrawn(_ failure: RequestFailure, _ before: String) -> RequestFailure {
         // Where only the answer did not come, the detector may be armed all the same.
         if failure.code == .detectorRefused { parts.scan.withdraw() }
+        if failure.code == .timedOut || failure.code == .detectorUnreachable {
+            armingWatch.withLock { $0.armingUnanswered() }
+        }
         // Who is armed already refuses to be armed again, and stays armed.
         if before != "armed" { status.disarmed() }
         return failure
@@ -117,15 +166,12 @@ extension ControlOperations {
     }
 
     /// What an interrupted acquisition leaves behind may have to be aborted before the detector can be armed again.
-    private func reset(_ deadline: ContinuousClock.Instant) async throws(RequestFailure) {
+    private func reset(_ deadline: ContinuousClock.Instant, because reason: String) async throws(RequestFailure) {
         try await detector.perform(by: deadline) { control, timeLeft in
             try control.command("ABORT", timeout: timeLeft())
         }
         receiver.didAbort()
-        var event = WireEvent()
-        (event.severity, event.code) = ("warning", "detector.reset")
-        event.text = "the detector was busy with an acquisition of which nothing came; it was aborted"
-        parts.announce(event)
+        announce("detector.reset", "the detector was aborted: \(reason)")
     }
 
     /// A detector sends the acquisition header when it is armed. Waiting for it makes sure that what comes next, an
@@ -165,8 +211,13 @@ extension ControlOperations {
     func end(_ ending: Ending, _ deadline: ContinuousClock.Instant) async -> ControlAnswer {
         let generation = receiver.counters.state == .idle ? nil : receiver.counters.generation
         do throws(RequestFailure) {
-            try await detector.perform(by: deadline) { control, timeLeft in
+            try await detector.perform(by: deadline) { [framesBeforeEndless] control, timeLeft in
                 try control.command(ending == .stop ? "STOPACQUISITION" : "ABORT", timeout: timeLeft())
+                // Where the detector does not take it yet, the next arming does it.
+                guard let number = framesBeforeEndless.value,
+                    (try? control.set("NUMFRAMESTOACQUIRE", to: number, timeout: timeLeft())) != nil
+                else { return }
+                framesBeforeEndless.value = nil
             }
         } catch {
             return error.answer
@@ -183,6 +234,41 @@ extension ControlOperations {
         case .abort: receiver.didAbort()
         }
         status.disarmed()
+        armingWatch.withLock { $0.ended() }
+    }
+
+    // MARK: Arming that ends without a request
+
+    /// Heeds what the detector says of itself, as often as it is asked.
+    func looked(_ facts: DetectorFacts?) async {
+        guard let facts else { return armingWatch.withLock { $0.lost() } }
+        let verdict = armingWatch.withLock {
+            $0.look(
+                isBusy: facts.isBusy, isArmed: status.state == "armed", frames: Int(receiver.counters.frames))
+        }
+        switch verdict {
+        case .nothing: return
+        case .isOver:
+            didEnd(.abort)
+            announce(
+                "detector.disarmed",
+                "the detector waits no more, and no frame came: its acquisition was ended by other means than this server"
+            )
+        case .abort:
+            do throws(RequestFailure) {
+                try await reset(
+                    .now + DetectorWatch.patience, because: "an arming that it had not answered was still in effect")
+                status.disarmed()
+            } catch {
+                armingWatch.withLock { $0.armingUnanswered() }
+            }
+        }
+    }
+
+    private func announce(_ code: String, _ text: String) {
+        var event = WireEvent()
+        (event.severity, event.code, event.text) = ("warning", code, text)
+        parts.announce(event)
     }
 
     private func ended(

@@ -163,7 +163,19 @@ extension ControlOperations {
     private func one(
         _ arm: WireArmRequest, _ number: UInt32, of count: UInt32, _ id: String, _ deadline: ContinuousClock.Instant
     ) async throws(RequestFailure) -> AcquisitionSummary {
-        let generation = try await armed(arm, deadline)
+        let generation: UInt64
+        do throws(RequestFailure) {
+            generation = try await armed(arm, deadline, mustEnd: true)
+        } catch {
+            // Who goes on after the acquisition before has to be stopped; what is not this request's is left alone.
+            guard number > 1 else { throw error }
+            _ = await end(.abort, max(deadline, .now + Self.reserve))
+            throw RequestFailure(
+                code: error.code,
+                message:
+                    "acquisition \(number) of \(count) could not be armed: \(error.message). The detector was aborted",
+                detectorCode: error.detectorCode)
+        }
         tell("scan.armed", id, "acquisition \(number) of \(count) is armed")
         do throws(RequestFailure) {
             if try await waitsForSoftTrigger(arm, deadline) {

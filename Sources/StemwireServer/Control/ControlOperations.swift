@@ -33,6 +33,9 @@ final class ControlOperations: ControlHandling {
     let controlPort = Atomic<Int>(0)
     /// Whether this detector sends its acquisition headers when it is armed; false once one did not come.
     let headersComeAtOnce = Atomic<Bool>(true)
+    let armingWatch = Locked(ArmingWatch())
+    /// NUMFRAMESTOACQUIRE before an endless arming from here made it 0; nil when it is as it was.
+    let framesBeforeEndless = Locked<Int?>(nil)
 
     var table: RunTable { parts.table }
     var receiver: MerlinReceiver { parts.receiver }

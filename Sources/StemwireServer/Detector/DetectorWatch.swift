@@ -42,7 +42,8 @@ final class DetectorWatch: Sendable {
             self.onChange = onChange
         }
 
-        func look() async {
+        /// Returns what the detector says of itself now; nil when it does not answer, or may have been asked to change meanwhile.
+        func look() async -> DetectorFacts? {
             let changes = detector.changes
             let known = state.value
             let isCurrent = known.changes == changes && .now - known.readAt < DetectorWatch.freshness
@@ -58,9 +59,10 @@ final class DetectorWatch: Sendable {
                     return try DetectorFacts.read(control, timeLeft: timeLeft)
                 }
                 answered(facts, isNew: !isCurrent || detector.changes != changes, changes)
+                return detector.changes == changes ? facts : nil
             } catch {
-                guard error.code != .wrongState else { return }
-                lost(error.message)
+                if error.code != .wrongState { lost(error.message) }
+                return nil
             }
         }
 
@@ -95,18 +97,17 @@ final class DetectorWatch: Sendable {
     ///
     /// - Parameters:
     ///   - onChange: called when answers begin or cease to come.
-    ///   - onLook: called each time.
+    ///   - onLook: called each time, with what the detector says; nil when it does not answer, or may have changed meanwhile.
     init(
         _ detector: DetectorControl, logger: Logger,
         onChange: @escaping @Sendable (_ isConnected: Bool, _ text: String) -> Void,
-        onLook: @escaping @Sendable () -> Void
+        onLook: @escaping @Sendable (DetectorFacts?) async -> Void
     ) {
         let shared = Shared(detector, logger, onChange)
         self.shared = shared
         task = Task {
             while !Task.isCancelled {
-                await shared.look()
-                onLook()
+                await onLook(await shared.look())
                 try? await Task.sleep(for: Self.interval)
             }
         }
