@@ -6,7 +6,7 @@ import Logging
 struct Bench {
     static let usage = """
         usage: tools/bench/run [--pairs N] [receive] [formats] [tiles] [memory] [allocations] [simulator] [latency] [kernels] [dispatch]
-                               [scaling] [work] [subscribers] [spool]
+                               [scaling] [work] [subscribers] [spool] [alternatives]
         Without names, all are run. Absolute figures do not travel to another machine, ratios do.
         """
 
@@ -47,7 +47,7 @@ struct Bench {
 /// The groups of figures that can be asked for.
 enum Benchmark: String, CaseIterable {
     case receive, formats, tiles, memory, allocations, simulator, latency, kernels, dispatch, scaling, work, subscribers
-    case spool
+    case spool, alternatives
 
     /// - Parameter pairs: how often the things compared are run, in turn.
     func run(pairs: Int) async throws -> [Row] {
@@ -64,6 +64,7 @@ enum Benchmark: String, CaseIterable {
         case .work: try await WorkBenchmark.run(pairs: pairs)
         case .subscribers: try await SubscriberBenchmark.run(pairs: max(3, pairs / 2))
         case .spool: try await SpoolBenchmark.run()
+        case .alternatives: try AlternativesBenchmark.run(pairs: pairs)
         case .simulator: try await SimulatorBenchmark.run(pairs: pairs)
         }
     }
