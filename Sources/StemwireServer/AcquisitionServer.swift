@@ -276,6 +276,7 @@ public final class AcquisitionServer: Sendable {
     private func receiverConfiguration(_ scan: ScanOfArming) -> MerlinReceiver.Configuration {
         var receiver = MerlinReceiver.Configuration()
         receiver.source.framesPerPartition = configuration.framesPerPartition
+        receiver.source.partitionBytes = PartitionRetention.usualBytes(ringBytes: configuration.ringBytes)
         receiver.source.whenRingIsFull = configuration.whenRingIsFull
         receiver.source.tracker.idleLimit = configuration.idleLimit
         receiver.source.tracker.resolver = NavShapeResolver(

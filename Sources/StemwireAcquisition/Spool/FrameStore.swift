@@ -96,13 +96,15 @@ public final class FrameStore: Sendable {
 
     // MARK: Frames in
 
-    /// Slots of the ring above which frames go to the spool.
-    private var usualSlots: Int {
-        ring.isToBeEmptied ? 0 : max(1, min(ring.slotCount - 1, Int(configuration.ringShare * Double(ring.slotCount))))
+    /// Slots of the ring above which frames go to the spool; without one, above which they go if nobody needs them.
+    private var usualSlots: Int { ring.isToBeEmptied ? 0 : spool == nil ? mostSlots : sharedSlots }
+
+    private var sharedSlots: Int {
+        max(1, min(ring.slotCount - 1, Int(configuration.ringShare * Double(ring.slotCount))))
     }
 
     /// Slots of the ring that may be held while frames wait for the disk.
-    private var mostSlots: Int { min(ring.slotCount - 1, (usualSlots + ring.slotCount) / 2) }
+    private var mostSlots: Int { min(ring.slotCount - 1, (sharedSlots + ring.slotCount) / 2) }
 
     /// Takes an event of the source, with the hold on a tile. Never blocks.
     public func take(_ event: AcquisitionEvent) {
@@ -239,6 +241,12 @@ public final class FrameStore: Sendable {
     }
 
     // MARK: Work
+
+    /// Notes that there is work again on a partition that was finished: its frames, as far as they are there, and those that
+    /// still come, are needed until `finished` is called once more.
+    public func needed(generation: UInt64, partition: Int) {
+        state.withLock { $0.index.need(partition, generation: generation) }
+    }
 
     /// Notes that a partition's result is safe, so that its frames are not needed any more.
     public func finished(generation: UInt64, partition: Int) {

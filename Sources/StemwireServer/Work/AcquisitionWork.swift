@@ -45,6 +45,8 @@ final class AcquisitionWork {
 
     let record: AcquisitionRecord
     var plans: [PlanWork] = []
+    /// What is wrong with partitions that are too large to be kept; nil when they are not.
+    var tooLarge: String?
     /// Runs of the record that have been looked at.
     var knownRuns = 0
     var partitions: [Int: Partition] = [:]

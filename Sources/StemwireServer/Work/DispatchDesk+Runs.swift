@@ -13,10 +13,11 @@ extension DispatchDesk {
     }
 
     func adopt(_ run: ActiveRun, _ work: AcquisitionWork) {
+        guard !refusesLarge(run, work) else { return }
         guard !run.isForeign else { return havePlanned(run, work) }
         guard let plan = run.plan else { return }
         let dispatched = DispatchedPlan(
-            number: nextPlanNumber(), run: run, plan: plan, description: work.description)
+            number: nextPlanNumber(), run: run, plan: plan, description: work.description, staysHere: staysHere(work))
         guard !dispatched.needsServer || !lanes.isEmpty else {
             let names = plan.udfs.filter { $0.udf.needsOneProcess }.map(\.id).joined(separator: ", ")
             return run.fail(
@@ -31,6 +32,28 @@ extension DispatchDesk {
             adopted.replay = 0..<(work.closed.ranges.last?.upperBound ?? 0)
             replay(adopted, work)
         }
+    }
+
+    /// Whether no frame may be lost, and partitions are too large to be kept: then threads of the server do them, which
+    /// take each frame as it comes, and never twice.
+    func staysHere(_ work: AcquisitionWork) -> Bool {
+        work.tooLarge != nil && settings.whenMemoryIsShort == .backPressure
+    }
+
+    /// Refuses a run that could not be done without losing frames: so large partitions would wait for each other for ever.
+    func refusesLarge(_ run: ActiveRun, _ work: AcquisitionWork) -> Bool {
+        guard staysHere(work), let problem = work.tooLarge else { return false }
+        let most = Self.itemsOfLane * lanes.count
+        let others = work.plans.count { !$0.isOver && !$0.plan.recomputes && !$0.beginsNoMore }
+        guard run.isForeign || others >= most else { return false }
+        let error = UDFError(
+            .badRequest,
+            problem
+                + (most == 0
+                    ? "" : "; threads of the server can do \(most) runs with so large partitions, workers none"))
+        announce("warning", "partition.tooLarge", "run \(run.name) is not done: \(error)")
+        run.fail([], because: error)
+        return true
     }
 
     func nextPlanNumber() -> UInt32 {
@@ -51,7 +74,8 @@ extension DispatchDesk {
             guard let newer = run.plan(newerThan: plan.plan.plan.generation) else { continue }
             plan.beginsNoMore = true
             let dispatched = DispatchedPlan(
-                number: nextPlanNumber(), run: run, plan: newer, description: work.description)
+                number: nextPlanNumber(), run: run, plan: newer, description: work.description,
+                staysHere: staysHere(work))
             begin(
                 AcquisitionWork.PlanWork(dispatched, begunBefore: plan.begunBefore.union(plan.opened)), work)
         }
@@ -88,7 +112,8 @@ extension DispatchDesk {
         } else {
             again = AcquisitionWork.PlanWork(
                 DispatchedPlan(
-                    number: nextPlanNumber(), run: run, plan: plan, description: work.description, recomputes: true))
+                    number: nextPlanNumber(), run: run, plan: plan, description: work.description, recomputes: true,
+                    staysHere: staysHere(work)))
             begin(again, work)
         }
         openKept(partition, again, work)
