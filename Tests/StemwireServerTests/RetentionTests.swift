@@ -28,7 +28,9 @@ extension ServerTests {
                 // A worker, which could not be given a partition anew, gets none.
                 let worker = try Worker(WorkerConfiguration(endpoint: "tcp://127.0.0.1:\(bench.endpoints.workPort)"))
                 let work = Task { try await worker.run() }
-                try await eventually("a worker") { try await client.status().workers.count == 1 ? () : nil }
+                try await eventually("a worker") {
+                    try await client.status().workers.contains { !$0.isLocal } ? () : nil
+                }
                 let snapshot = try await Runs.scan(bench, client)
                 let totals = try (0..<256).map { try bench.total(acquisition: 0, frame: $0) }
                 for run in [AcquisitionServer.defaultRun, "second", "third"] {

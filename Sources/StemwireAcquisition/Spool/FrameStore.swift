@@ -96,15 +96,13 @@ public final class FrameStore: Sendable {
 
     // MARK: Frames in
 
-    /// Slots of the ring above which frames go to the spool; without one, above which they go if nobody needs them.
-    private var usualSlots: Int { ring.isToBeEmptied ? 0 : spool == nil ? mostSlots : sharedSlots }
-
-    private var sharedSlots: Int {
-        max(1, min(ring.slotCount - 1, Int(configuration.ringShare * Double(ring.slotCount))))
+    /// Slots of the ring above which frames go to the spool.
+    private var usualSlots: Int {
+        ring.isToBeEmptied ? 0 : max(1, min(ring.slotCount - 1, Int(configuration.ringShare * Double(ring.slotCount))))
     }
 
     /// Slots of the ring that may be held while frames wait for the disk.
-    private var mostSlots: Int { min(ring.slotCount - 1, (sharedSlots + ring.slotCount) / 2) }
+    private var mostSlots: Int { min(ring.slotCount - 1, (usualSlots + ring.slotCount) / 2) }
 
     /// Takes an event of the source, with the hold on a tile. Never blocks.
     public func take(_ event: AcquisitionEvent) {

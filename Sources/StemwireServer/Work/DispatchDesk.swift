@@ -38,6 +38,7 @@ final class DispatchDesk {
     let queue: TileQueue
     let wakeUp: WakeUp
     let table: RunTable
+    let results: ResultDesk
     let report: Locked<DispatchReport>
     let announce: Announce
     /// Runs what it is given on this desk's thread.
@@ -85,6 +86,7 @@ final class DispatchDesk {
         queue = parts.queue
         wakeUp = parts.wakeUp
         table = parts.table
+        results = parts.results
         self.report = report
         self.announce = announce
         self.onDesk = onDesk
@@ -248,12 +250,8 @@ final class DispatchDesk {
         work.close(partition)
         for plan in work.plans where !plan.isOver {
             let item = plan.plan.item(partition)
-            // A plan that is to have all frames may have come after the partition's last.
-            if plan.plan.run.joinsFromStart || plan.plan.run.isForeign, plan.takes(partition),
-                !plan.opened.contains(partition)
-            {
-                open(item, plan, work)
-            }
+            // The plan may have come after the partition's last frame.
+            if plan.takes(partition), !plan.opened.contains(partition) { open(item, plan, work) }
             if plan.opened.contains(partition) { tell(.closed(item)) }
         }
         if work.forgetIfDone(partition) { frames.finished(generation: work.generation, partition: partition) }
