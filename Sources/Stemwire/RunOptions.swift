@@ -8,7 +8,7 @@ public struct RunOptions: Sendable {
     public var navShape: [Int]?
     /// Declared frames that are no scan positions.
     public var margins = ScanMargins()
-    /// Scan positions in a partition; nil: whole scan lines, about 256 positions.
+    /// Scan positions in a partition; nil: whole scan lines, about 256 positions, of 32 MiB at most.
     public var framesPerPartition: Int?
     /// What starts the acquisition; nil: somebody else does.
     public var trigger: DetectorTrigger?

@@ -22,7 +22,9 @@ struct Run: AsyncParsableCommand {
     @Option(help: ArgumentHelp("UDF to run; may be repeated.", valueName: "[ID=]NAME[:key=value,…]"))
     var udf: [String] = []
     @Option(help: NavShapeArgument.help) var navShape: NavShapeArgument?
-    @Option(help: ArgumentHelp("Frames in a partition. Default: whole scan lines, about 256.", valueName: "N"))
+    @Option(
+        help: ArgumentHelp(
+            "Frames in a partition. Default: whole scan lines, about 256, of 32 MiB at most.", valueName: "N"))
     var framesPerPartition: Int?
     @OptionGroup var margins: MarginOptions
     @Option(help: "soft: arm and trigger the detector; none: somebody else does.") var trigger = "none"

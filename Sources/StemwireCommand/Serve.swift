@@ -70,7 +70,10 @@ struct Serve: AsyncParsableCommand {
     var history: String?
     @Option(help: "Workers that may die over a partition before it is given up.") var quarantineDeaths = 3
     @Option(help: "Seconds of silence after which a worker counts as dead.") var workerTimeout = 3.0
-    @Option(help: ArgumentHelp("Frames in a partition. Default: whole scan lines, about 256.", valueName: "N"))
+    @Option(
+        help: ArgumentHelp(
+            "Frames in a partition. Default: whole scan lines, about 256, of 32 MiB and an eighth of --ring at most.",
+            valueName: "N"))
     var framesPerPartition: Int?
     @OptionGroup var margins: MarginOptions
     @Option(help: "Seconds of silence after which an acquisition ends.") var idleLimit = 2.0

@@ -81,10 +81,10 @@ enum StatusText {
     }
 
     private static func line(_ worker: WireWorkerStatus) -> String {
+        let place = worker.host.isEmpty || worker.name.hasPrefix(worker.host) ? "" : " on \(worker.host)"
         var text =
-            "\(worker.name): \(worker.inFlight) in work, \(worker.done) done, "
+            "\(worker.name)\(place): \(worker.inFlight) in work, \(worker.done) done, \(worker.redone) taken from it, "
             + "\((worker.rate * 10).rounded() / 10) partitions/s, takes \(worker.credit) more"
-        if worker.redone > 0 { text += ", \(worker.redone) taken from it" }
         if worker.failed > 0 { text += ", \(worker.failed) failed" }
         if worker.lagMs > 0 { text += ", oldest \(worker.lagMs) ms" }
         if !worker.isLocal { text += ", heard of \(worker.lastBeatMs) ms ago" }

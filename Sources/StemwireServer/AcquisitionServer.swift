@@ -35,6 +35,7 @@ public final class AcquisitionServer: Sendable {
         var detector: DetectorControl?
         var history: HistoryStore?
         var mover: FrameMover?
+        var results: ResultDesk?
         var live: LivePublisher?
         var work: WorkService?
         var control: ControlService?
@@ -128,16 +129,19 @@ public final class AcquisitionServer: Sendable {
             configuration: configuration, ring: ring, receiver: receiver, table: table, frames: frames,
             pins: pins)
         parts.operation = (status, table, TurnWatch(parts.reactors))
+        let results = try ResultDesk()
+        parts.results = results
         let live = try LivePublisher(
             on: parts.reactors[1], in: parts.context, access: guards[1], ring: ring, queue: liveQueue, wakeUp: liveWake,
             pins: pins,
-            table: table, session: session, configuration: configuration, status: { status.wire() })
+            table: table, results: results, session: session, configuration: configuration, status: { status.wire() })
         parts.live = live
         let work = try WorkService(
             on: parts.reactors[2], in: parts.context, access: guards[2], pins: TilePins(of: ring, limit: share),
             sendsChecksums: configuration.sendsChecksums,
             parts: WorkService.Parts(
-                ring: ring, frames: frames, queue: workQueue, wakeUp: workWake, table: table, session: session),
+                ring: ring, frames: frames, queue: workQueue, wakeUp: workWake, table: table, results: results,
+                session: session),
             settings: DispatchDesk.Settings(
                 threads: configuration.threads, beatInterval: configuration.workerBeatInterval,
                 silenceLimit: configuration.workerSilenceLimit,
@@ -151,8 +155,9 @@ public final class AcquisitionServer: Sendable {
         let operations = ControlOperations(
             configuration: configuration,
             parts: ControlOperations.Parts(
-                session: session, table: table, receiver: receiver, frames: frames, detector: detector, scan: scan,
-                status: status, history: history, announce: { live.submit($0) }, livePort: livePort, workPort: workPort,
+                session: session, table: table, results: results, receiver: receiver, frames: frames,
+                detector: detector, scan: scan, status: status, history: history, announce: { live.submit($0) },
+                livePort: livePort, workPort: workPort,
                 guards: guards))
         let control = try ControlService(
             on: parts.reactors[0], in: parts.context, access: guards[0], session: { session }, handler: operations)
@@ -248,11 +253,14 @@ public final class AcquisitionServer: Sendable {
             for thread in threads { thread.stop() }
             parts.mover?.stop()
         }
+        await parts.work?.settle()
+        await blocking { parts.results?.settle() }
         await parts.control?.stop()
         await parts.work?.stop()
         await parts.live?.stop()
         await parts.gatekeeper?.stop()
         await blocking {
+            parts.results?.stop()
             for reactor in parts.reactors { reactor.stop() }
             parts.context.shutdown()
             parts.history?.stop()
@@ -280,6 +288,7 @@ public final class AcquisitionServer: Sendable {
     private func receiverConfiguration(_ scan: ScanOfArming) -> MerlinReceiver.Configuration {
         var receiver = MerlinReceiver.Configuration()
         receiver.source.framesPerPartition = configuration.framesPerPartition
+        receiver.source.partitionBytes = PartitionRetention.usualBytes(ringBytes: configuration.ringBytes)
         receiver.source.whenRingIsFull = configuration.whenRingIsFull
         receiver.source.tracker.idleLimit = configuration.idleLimit
         receiver.source.tracker.resolver = NavShapeResolver(

@@ -34,7 +34,8 @@ public struct ServerConfiguration: Sendable {
     public var margins = ScanMargins()
     /// Silence after which an acquisition ends.
     public var idleLimit = Duration.seconds(2)
-    /// Scan positions in a partition; nil: whole scan lines, about 256 positions.
+    /// Scan positions in a partition; nil: whole scan lines, about 256 positions, of at most 32 MiB
+    /// and an eighth of the ring.
     public var framesPerPartition: Int?
 
     /// Threads of the server that run UDFs; 0 leaves all of it to workers.

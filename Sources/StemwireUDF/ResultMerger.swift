@@ -189,6 +189,17 @@ public struct ResultMerger: Sendable {
         return all
     }
 
+    /// Takes over what a copy of this merger has computed meanwhile, for UDFs without news since the copy was made.
+    ///
+    /// - Parameter known: The number of failures that there were then.
+    public mutating func takeComputed(from copy: ResultMerger, failuresBefore known: Int) {
+        failures += copy.failures.dropFirst(known)
+        guard copy.plan.generation == plan.generation else { return }
+        for index in udfs.indices where udfs[index].version == copy.udfs[index].version {
+            udfs[index] = copy.udfs[index]
+        }
+    }
+
     private mutating func markProcessed(_ run: Range<Int>) {
         guard !udfs.contains(where: \.hasSeam) else { return refresh(run) }
         var rest = run

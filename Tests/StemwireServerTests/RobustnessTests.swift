@@ -1,5 +1,6 @@
 import Foundation
 import MerlinSimulator
+import StemwireAcquisition
 import StemwireClient
 import StemwireProtocol
 import StemwireSystem
@@ -140,6 +141,8 @@ extension ServerTests {
             } server: {
                 $0.liveShare = 0.05
                 $0.udfs = []
+                // The machine may have much else to do.
+                $0.idleLimit = .seconds(20)
             } _: { bench in
                 let client = try await bench.connect()
                 let warmUp = try await Fetch.scan(bench, client)
@@ -180,7 +183,7 @@ extension ServerTests {
                     #expect(end?.accounting.droppedByRingFull == 0)
                     #expect((end?.tilesDropped ?? 0) > 0)
                     let status = try await client.status()
-                    #expect(status.live.bytesPinned <= 1 << 20 && status.live.tilesDropped > 0)
+                    #expect(status.live.bytesPinned <= FrameRing.usualSlotBytes && status.live.tilesDropped > 0)
                 }
                 #expect(try Self.residentBytes() - before < 64 << 20)
                 for peer in idle { peer.connection.shutdown() }

@@ -144,6 +144,7 @@ final class Pipeline: Sendable {
         guard let record = record(of: run), let active = record.runs.first(where: { $0.name == run }) else {
             return nil
         }
+        active.computeResults()
         let snapshot = active.snapshot()
         return RunUpdate(
             navShape: record.description.navShape.dimensions, sigShape: record.description.sigShape,
@@ -184,6 +185,7 @@ final class Pipeline: Sendable {
         guard let record = record(of: run), record.isDrained, let summary = record.summary,
             let active = record.runs.first(where: { $0.name == run })
         else { return nil }
+        active.computeResults()
         let snapshot = active.snapshot()
         let sigShape = record.description.sigShape
         return RunOutcome(

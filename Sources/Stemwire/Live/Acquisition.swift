@@ -23,7 +23,7 @@ public final class Acquisition: Sendable {
     public let navShape: [Int]?
     /// Declared frames that are no scan positions.
     public let margins: ScanMargins
-    /// Scan positions in a partition; nil: whole scan lines, about 256 positions.
+    /// Scan positions in a partition; nil: whole scan lines, about 256 positions, of 32 MiB at most.
     public let framesPerPartition: Int?
     /// Silence after which the acquisition ends.
     public let idleLimit: Duration

@@ -11,7 +11,7 @@ extension LiveContext {
     ///   - navShape: scan shape, slow axis first, at most two lengths −1; nil: from the files. Of a `.npy` file: another
     ///     shape of the same number of frames.
     ///   - margins: frames of a `.mib` recording that are no scan positions.
-    ///   - framesPerPartition: scan positions in a partition; nil: whole scan lines, about 256.
+    ///   - framesPerPartition: scan positions in a partition; nil: whole scan lines, about 256, of 32 MiB at most.
     /// - Throws: `RunError.badRequest` naming the file and what is wrong with it.
     public func load(
         _ path: String, navShape: [Int]? = nil, margins: ScanMargins = ScanMargins(), framesPerPartition: Int? = nil
@@ -30,7 +30,7 @@ extension LiveContext {
     /// - Parameters:
     ///   - path: the file's path. It is not read into memory, but frame by frame when they are due.
     ///   - layout: shapes, pixel type and byte order. Bytes behind the last frame are not used.
-    ///   - framesPerPartition: scan positions in a partition; nil: whole scan lines, about 256.
+    ///   - framesPerPartition: scan positions in a partition; nil: whole scan lines, about 256, of 32 MiB at most.
     /// - Throws: `RunError.badRequest` when the file cannot be read or is too short.
     public func load(
         raw path: String, _ layout: RawLayout, framesPerPartition: Int? = nil

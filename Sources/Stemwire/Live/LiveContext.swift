@@ -107,7 +107,7 @@ public struct LiveContext: Sendable {
     ///   - navShape: scan shape, slow axis first; up to two lengths may be −1, to be worked out from the number of
     ///     frames. Nil: from `onDetermineNavShape`, the acquisition header, or a square.
     ///   - margins: declared lead-in, fly-back and tail frames, which are no scan positions.
-    ///   - framesPerPartition: scan positions in a partition, the unit of merging; nil: whole scan lines, about 256.
+    ///   - framesPerPartition: scan positions in a partition, the unit of merging; nil: whole scan lines, about 256, of 32 MiB at most.
     ///   - trigger: how an active acquisition without `onReadyForData` is triggered.
     ///   - idleLimit: silence after which the acquisition ends.
     ///   - hooks: user code at the turning points.
@@ -143,7 +143,7 @@ public struct LiveContext: Sendable {
     ///   - connection: to the source.
     ///   - navShape: scan shape, slow axis first; as in `makeAcquisition`.
     ///   - margins: declared lead-in, fly-back and tail frames, which are no scan positions.
-    ///   - framesPerPartition: scan positions in a partition; nil: whole scan lines, about 256.
+    ///   - framesPerPartition: scan positions in a partition; nil: whole scan lines, about 256, of 32 MiB at most.
     ///   - idleLimit: silence after which the acquisition ends.
     ///   - hooks: further user code; `onReadyForData` is not called, since `body` has its place.
     ///   - body: gets the acquisition to control, and the UDFs of the run.

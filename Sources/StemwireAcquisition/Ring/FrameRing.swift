@@ -19,7 +19,8 @@ public final class FrameRing: Sendable {
         public var tilesPerSlot: Int
 
         public init(
-            totalBytes: Int = 256 << 20, slotBytes: Int = 1 << 20, retainedBytes: Int = 0, tilesPerSlot: Int = 64
+            totalBytes: Int = 256 << 20, slotBytes: Int = FrameRing.usualSlotBytes, retainedBytes: Int = 0,
+            tilesPerSlot: Int = 64
         ) {
             self.totalBytes = totalBytes
             self.slotBytes = slotBytes
@@ -28,6 +29,8 @@ public final class FrameRing: Sendable {
         }
     }
 
+    /// A little more than 1 MiB: sides of frames are powers of two, mostly, and so many frames with their headers fill a slot.
+    public static let usualSlotBytes = (1 << 20) + (32 << 10)
     /// The smallest number of slots: one being filled while the one before is read.
     public static let minimumSlots = 2
 

@@ -374,7 +374,8 @@ final class StreamIntake {
         navShape = start.scan.geometry.navShape
         partitionLength =
             start.scan.framesPerPartition.map { max(1, $0) }
-            ?? configuration.partitionLength(start.scan.geometry.navShape)
+            ?? configuration.partitionLength(
+                start.scan.geometry.navShape, payloadBytes: start.format.payloadBytes)
         let description = AcquisitionDescription(
             id: id, generation: start.generation, scan: start.scan, format: start.format,
             framesPerPartition: partitionLength, header: start.header, firstSequenceNumber: start.firstSequenceNumber,

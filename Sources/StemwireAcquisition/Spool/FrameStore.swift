@@ -240,6 +240,12 @@ public final class FrameStore: Sendable {
 
     // MARK: Work
 
+    /// Notes that there is work again on a partition that was finished: its frames, as far as they are there, and those that
+    /// still come, are needed until `finished` is called once more.
+    public func needed(generation: UInt64, partition: Int) {
+        state.withLock { $0.index.need(partition, generation: generation) }
+    }
+
     /// Notes that a partition's result is safe, so that its frames are not needed any more.
     public func finished(generation: UInt64, partition: Int) {
         release(state.withLock { $0.index.finish(partition, generation: generation) })

@@ -147,6 +147,15 @@ struct FrameStoreIndex {
         return []
     }
 
+    /// Notes that a partition that was finished is needed again; nothing happens when the whole acquisition is finished.
+    mutating func need(_ partition: Int, generation: UInt64) {
+        guard let acquisition = acquisitions[generation], acquisition.finished.contains(partition),
+            !acquisition.isFinished
+        else { return }
+        acquisitions[generation]?.finished.remove(partition)
+        unfinishedFrames += acquisition.partitions[partition]?.reduce(0) { $0 + $1.count } ?? 0
+    }
+
     private mutating func noteFinished(_ key: Key) {
         finishedOrder.append(key)
         if finishedOrder.count > finishedLimit {
@@ -169,6 +178,7 @@ struct FrameStoreIndex {
     /// Takes out the oldest of the partitions that are not needed; empty if there is none.
     mutating func takeOldestFinished() -> [Tile] {
         while let key = finishedOrder.popFirst() {
+            guard acquisitions[key.generation]?.isFinished(key.partition) == true else { continue }
             let tiles = take(key.partition, key.generation)
             if !tiles.isEmpty { return tiles }
         }

@@ -65,6 +65,26 @@ struct AcquisitionCheck: Sendable {
         /// Of the disk that frames would be recorded on, and whether they would; nil when it cannot be told.
         var diskFree: Int?
         var isRecorded = false
+        var partitions: Partitions?
+    }
+
+    /// Partitions of a given length, where one is given.
+    struct Partitions: Sendable {
+        let frames: Int
+        let retention: PartitionRetention
+        let whenFull: StoreFullPolicy
+        /// Threads of the server, which can do without frames that are kept.
+        let threads: Int
+
+        /// What is wrong with them; an error when nothing could be done with them.
+        func problem(frameBytes: Int, frames most: Int) -> (isError: Bool, text: String)? {
+            guard let problem = retention.problem(frames: min(frames, most), frameBytes: frameBytes) else { return nil }
+            switch whenFull {
+            case .dropProcessing: return (false, "\(problem); frames may be lost to processing")
+            case .backPressure where threads > 0: return (false, "\(problem); workers get none of them")
+            case .backPressure: return (true, problem)
+            }
+        }
     }
 
     /// A frame's message without its pixels: prefix and header, which a quad's four chips make 768 bytes.
@@ -184,16 +204,21 @@ struct AcquisitionCheck: Sendable {
 
     // MARK: Sizes
 
+    /// Bytes of a frame with its headers, as sent.
+    static func frameBytes(width: Int, height: Int, depth: Int, isRaw: Bool = false) -> Int {
+        let bits =
+            isRaw
+            ? (depth == 24 ? 32 : depth == 12 ? 16 : depth == 6 ? 8 : 1) : depth <= 8 ? 8 : depth <= 16 ? 16 : 32
+        return width * height * bits / 8 + headerBytes
+    }
+
     private func sizes(_ report: inout WireCheckReport) {
         guard let width = settings.width, let height = settings.height, let depth = settings.counterDepth,
             width > 0, height > 0, width <= 1 << 16, height <= 1 << 16
         else { return }
         report.sigShape = [UInt32(height), UInt32(width)]
         report.dtype = DetectorFacts(counterDepth: depth).dtype ?? ""
-        let bits =
-            settings.isRaw
-            ? (depth == 24 ? 32 : depth == 12 ? 16 : depth == 6 ? 8 : 1) : depth <= 8 ? 8 : depth <= 16 ? 16 : 32
-        let frame = width * height * bits / 8 + Self.headerBytes
+        let frame = Self.frameBytes(width: width, height: height, depth: depth, isRaw: settings.isRaw)
         report.frameBytes = UInt64(frame)
         let (total, overflow) = frame.multipliedReportingOverflow(by: Int(clamping: report.framesNeeded))
         report.bytes = UInt64(overflow ? Int.max : total)
@@ -202,6 +227,10 @@ struct AcquisitionCheck: Sendable {
                 "error", "ring.tooSmall",
                 "a frame of \(frame >> 10) KiB needs more memory than the \(resources.ringBytes >> 20) MiB that frames have here "
                     + "(--ring)")
+        }
+        let most = report.framesNeeded > 0 ? Int(clamping: report.framesNeeded) : .max
+        if let problem = resources.partitions?.problem(frameBytes: frame, frames: most) {
+            report.note(problem.isError ? "error" : "warning", "partition.tooLarge", problem.text)
         }
         guard let free = resources.diskFree else { return }
         report.diskBytesFree = UInt64(free)

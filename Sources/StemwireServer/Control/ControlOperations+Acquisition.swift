@@ -47,6 +47,7 @@ extension ControlOperations {
         guard !arm.endless || arm.frames == 0 else {
             throw RequestFailure(code: .invalidArgument, message: "either a number of frames or endless, not both")
         }
+        try checkPartitions(arm, frames: frames)
         let trigger = DetectorTrigger(rawValue: arm.trigger)
         guard trigger != nil || arm.trigger.isEmpty else {
             throw RequestFailure(

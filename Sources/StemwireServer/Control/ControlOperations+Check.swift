@@ -21,7 +21,7 @@ extension ControlOperations {
                 settings: settings,
                 resolver: NavShapeResolver(
                     shape: shape.isEmpty ? configuration.navShape : shape, margins: margins(wanted.arm)),
-                resources: resources())
+                resources: resources(wanted.arm))
             var reply = WireReply()
             reply.check = check.report()
             return ControlAnswer(reply: reply)
@@ -30,10 +30,34 @@ extension ControlOperations {
         }
     }
 
-    private func resources() -> AcquisitionCheck.Resources {
+    private func resources(_ arm: WireArmRequest) -> AcquisitionCheck.Resources {
         let recording = status.recording(in: table.registered.map(\.requests))
         let disk = DiskSpace(of: recording?.directory ?? status.diskDirectory)
         return AcquisitionCheck.Resources(
-            ringBytes: configuration.ringBytes, diskFree: disk?.bytesFree, isRecorded: recording != nil)
+            ringBytes: configuration.ringBytes, diskFree: disk?.bytesFree, isRecorded: recording != nil,
+            partitions: partitions(arm))
+    }
+
+    /// The partitions that arming asks for, else those that the server was told; nil for usual ones, which always fit.
+    private func partitions(_ arm: WireArmRequest) -> AcquisitionCheck.Partitions? {
+        let frames = arm.framesPerPartition > 0 ? Int(arm.framesPerPartition) : configuration.framesPerPartition
+        return frames.map { frames in
+            AcquisitionCheck.Partitions(
+                frames: frames,
+                retention: PartitionRetention(
+                    ringBytes: configuration.ringBytes, spoolBytes: configuration.spoolBytes),
+                whenFull: configuration.whenProcessingIsBehind, threads: configuration.threads)
+        }
+    }
+
+    /// Refuses partitions that nobody could work on, as far as the detector has told how large its frames are.
+    func checkPartitions(_ arm: WireArmRequest, frames: Int?) throws(RequestFailure) {
+        guard let facts = status.detectorFacts, let width = facts.width, let height = facts.height,
+            let depth = facts.counterDepth
+        else { return }
+        let most = frames.map { $0 > 0 ? $0 : .max } ?? .max
+        let bytes = AcquisitionCheck.frameBytes(width: width, height: height, depth: depth)
+        guard let problem = partitions(arm)?.problem(frameBytes: bytes, frames: most), problem.isError else { return }
+        throw RequestFailure(code: .invalidArgument, message: problem.text)
     }
 }

@@ -10,10 +10,11 @@ extension ControlOperations {
     /// How far behind the newest frame one is looked for that is kept.
     private static let newestSearch = 4096
 
-    func image(_ wanted: WireImageRequest) -> ControlAnswer {
+    func image(_ wanted: WireImageRequest, _ deadline: ContinuousClock.Instant) async -> ControlAnswer {
         do throws(RequestFailure) {
             let record = try record([UInt8](wanted.acquisition))
             for run in record.runs where wanted.run.isEmpty || run.name == wanted.run {
+                await compute(run, deadline)
                 let state = run.snapshot()
                 let channel = state.channels.first { channel in
                     (wanted.udf.isEmpty || channel.udf == wanted.udf)
@@ -39,7 +40,7 @@ extension ControlOperations {
 
     private func notFound(_ wanted: WireImageRequest, in record: AcquisitionRecord) -> String {
         let known = record.runs.flatMap { run in
-            run.snapshot().channels.map { "\(run.name)/\($0.udf).\($0.name)" }
+            run.hasResults ? run.channels.map { "\(run.name)/\($0.udf).\($0.name)" } : []
         }
         let name = [wanted.run, wanted.udf, wanted.channel].filter { !$0.isEmpty }.joined(separator: " ")
         return known.isEmpty

@@ -13,6 +13,7 @@ final class ControlOperations: ControlHandling {
     struct Parts: Sendable {
         let session: [UInt8]
         let table: RunTable
+        let results: ResultDesk
         let receiver: MerlinReceiver
         let frames: FrameStore
         let detector: DetectorControl
@@ -79,7 +80,7 @@ final class ControlOperations: ControlHandling {
         case .listRuns:
             reply.runList.runs = status.runs()
         case .snapshot(let wanted):
-            return snapshot(wanted)
+            return await snapshot(wanted, deadline)
         case .startRun(let run):
             return start(run, payload)
         case .changeRun(let wanted):
@@ -115,7 +116,7 @@ final class ControlOperations: ControlHandling {
         case .wait(let wanted):
             return await wait(wanted, deadline)
         case .image(let wanted):
-            return image(wanted)
+            return await image(wanted, deadline)
         case .frame(let wanted):
             return frame(wanted)
         case .history(let wanted):
@@ -173,12 +174,22 @@ final class ControlOperations: ControlHandling {
         return record
     }
 
-    private func snapshot(_ wanted: WireSnapshotRequest) -> ControlAnswer {
+    /// Computes a run's results; where that takes too long for the request, those of before are taken.
+    func compute(_ run: ActiveRun, _ deadline: ContinuousClock.Instant) async {
+        await parts.results.compute(run, by: deadline - (deadline - .now) / 4)
+    }
+
+    private func snapshot(
+        _ wanted: WireSnapshotRequest, _ deadline: ContinuousClock.Instant
+    ) async -> ControlAnswer {
         let record: AcquisitionRecord
         do throws(RequestFailure) {
             record = try self.record([UInt8](wanted.acquisition))
         } catch {
             return error.answer
+        }
+        for run in record.runs where wanted.run.isEmpty || run.name == wanted.run {
+            await compute(run, deadline)
         }
         var snapshot = WireSnapshot()
         snapshot.start = WireStart(record.description)

@@ -73,6 +73,8 @@ final class StatusReport: Sendable {
     func disarmed() { endedWhenArmed.store(-1, ordering: .releasing) }
 
     var isDataConnected: Bool { attached.withLock { $0.link }?.state.isConnected ?? false }
+    /// What the detector said of itself last; nil when it has not.
+    var detectorFacts: DetectorFacts? { attached.withLock { $0.watch }?.state.facts }
     /// Why there is no data connection; empty when there is.
     var lossReason: String { attached.withLock { $0.link }?.state.reason ?? "" }
 

@@ -35,6 +35,7 @@ extension WireHistoryRun {
         self.init()
         self.run = run.name
         udfs = run.requests.map { WireUdfRequest($0) }
+        run.computeResults()
         let state = run.snapshot()
         error = state.error ?? ""
         guard state.isFinal else { return }

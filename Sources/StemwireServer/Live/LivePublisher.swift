@@ -36,6 +36,7 @@ actor LivePublisher {
     private var tilesInAcquisition: (published: UInt64, dropped: UInt64) = (0, 0)
     /// What waits for room in the queues.
     private var pace: PacedQueue<AcquisitionEvent>?
+    private let results: ResultDesk
     private var updates: UpdatePlan
     private var isUpdating = false
     private var whenUpdated: CheckedContinuation<Void, Never>?
@@ -61,7 +62,7 @@ actor LivePublisher {
     init(
         on reactor: Reactor, in context: Context, access: SocketGuard, ring: FrameRing, queue: TileQueue,
         wakeUp: WakeUp, pins: TilePins,
-        table: RunTable, session: [UInt8], configuration: ServerConfiguration,
+        table: RunTable, results: ResultDesk, session: [UInt8], configuration: ServerConfiguration,
         status: @escaping @Sendable () -> WireStatus
     ) throws(ZMQError) {
         self.reactor = reactor
@@ -70,6 +71,7 @@ actor LivePublisher {
         self.wakeUp = wakeUp
         self.pins = pins
         self.table = table
+        self.results = results
         self.session = session
         self.status = status
         source = configuration.sourceName
@@ -112,7 +114,7 @@ actor LivePublisher {
     }
 
     private func updatesSent() async {
-        guard isUpdating else { return }
+        guard isUpdating || updates.isBusy else { return }
         await withCheckedContinuation { whenUpdated = $0 }
     }
 
@@ -190,19 +192,28 @@ actor LivePublisher {
         publishUpdates()
     }
 
-    /// Sends what has changed since the last time, a few channels at once.
+    /// Has results computed that somebody wants, and sends what has changed since the last time.
     private func publishUpdates() {
+        for due in updates.due(in: table.acquisitions, wants: { [socket] in socket.subscriptions.wants($0) }) {
+            results.compute(due.run) { [self] in
+                reactor.submit { [self] in assumeIsolated { $0.publishUpdates(of: due) } }
+            }
+        }
+    }
+
+    private func publishUpdates(of due: UpdatePlan.Due) {
+        updates.collect(due) { [socket] in socket.subscriptions.wants($0) }
         guard !isUpdating else { return }
         isUpdating = true
-        updates.collect(from: table.acquisitions) { [socket] in socket.subscriptions.wants($0) }
         sendNextUpdates()
     }
 
+    /// A few channels at once.
     private func sendNextUpdates() {
         for _ in 0..<Self.updatesAtOnce {
             guard let next = updates.takeNext() else {
                 isUpdating = false
-                whenUpdated.take()?.resume()
+                if !updates.isBusy { whenUpdated.take()?.resume() }
                 return
             }
             let (header, mask) = next.wireUpdate(withChecksums: sendsChecksums)

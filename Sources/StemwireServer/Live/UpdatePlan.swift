@@ -28,9 +28,18 @@ struct UpdatePlan {
         var isFinal: Bool
     }
 
+    /// A run whose results are to be looked at.
+    struct Due {
+        let run: ActiveRun
+        let record: AcquisitionRecord
+    }
+
     private let source: String
     /// By generation and topic.
     private var published: [UInt64: [String: Published]] = [:]
+    /// Runs whose results are being computed, and those whose final ones have been collected; by generation.
+    private var computing: [UInt64: Set<ObjectIdentifier>] = [:]
+    private var final: [UInt64: Set<ObjectIdentifier>] = [:]
     private var finals: Set<UInt64> = []
     private var begun: Set<UInt64> = []
     private var waiting: [Item] = []
@@ -49,22 +58,43 @@ struct UpdatePlan {
         return record.runs.contains { $0.hasResults } && begun.insert(record.description.generation).inserted
     }
 
-    /// Finds what is new in `records`; channels that nobody `wants` are left out.
-    mutating func collect(from records: [AcquisitionRecord], wants: (String) -> Bool) {
+    /// Finds runs whose results are to be computed now; each is to be given to `collect` when they are. Those whose channels
+    /// nobody `wants` are left out.
+    mutating func due(in records: [AcquisitionRecord], wants: (String) -> Bool) -> [Due] {
         let generations = Set(records.map(\.description.generation))
         published = published.filter { generations.contains($0.key) }
+        computing = computing.filter { generations.contains($0.key) }
+        final = final.filter { generations.contains($0.key) }
         finals.formIntersection(generations)
         begun.formIntersection(generations)
+        var due: [Due] = []
         for record in records where !hasPublishedFinal(of: record) {
+            let generation = record.description.generation
             let isDrained = record.isDrained
-            for run in record.runs { collect(run, of: record, wants: wants) }
-            if isDrained { finals.insert(record.description.generation) }
+            let wanted = record.runs.filter { run in
+                !final[generation, default: []].contains(ObjectIdentifier(run))
+                    && run.channels.contains { wants(topic(run.name, $0.udf, $0.name)) }
+            }
+            if isDrained, wanted.isEmpty { finals.insert(generation) }
+            for run in wanted
+            where (isDrained || run.hasResults)
+                && computing[generation, default: []].insert(ObjectIdentifier(run)).inserted
+            {
+                due.append(Due(run: run, record: record))
+            }
         }
+        return due
     }
 
-    private mutating func collect(_ run: ActiveRun, of record: AcquisitionRecord, wants: (String) -> Bool) {
-        guard run.channels.contains(where: { wants(topic(run.name, $0.udf, $0.name)) }) else { return }
+    /// Whether results are being computed, or wait to be sent.
+    var isBusy: Bool { !waiting.isEmpty || computing.contains { !$0.value.isEmpty } }
+
+    /// Finds what is new in the results of a run.
+    mutating func collect(_ due: Due, wants: (String) -> Bool) {
+        let (run, record) = (due.run, due.record)
         let snapshot = run.snapshot()
+        computing[record.description.generation]?.remove(ObjectIdentifier(run))
+        if snapshot.isFinal { final[record.description.generation, default: []].insert(ObjectIdentifier(run)) }
         let generation = record.description.generation
         for channel in snapshot.channels {
             let topic = topic(run.name, channel.udf, channel.name)

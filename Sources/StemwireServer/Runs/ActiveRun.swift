@@ -17,18 +17,37 @@ package final class ActiveRun: Sendable {
     let meta: UDFMeta?
     let registry: UDFRegistry
     let merged: Locked<Merged>
+    /// Held while the run is planned, or its results are computed; both may take long.
+    private let computing = Locked<Void>(())
+    /// The channels that it gives, by all appearances, before it is planned.
+    private let expectedChannels: [ChannelName]
     /// Of a run with workers' UDFs; only the thread that merges has it, for as long as a merge takes.
     let foreignMerger = Locked<ForeignMerger?>(nil)
     let onFirstResult: @Sendable () -> Void
 
+    /// A channel's UDF, by its id, and its own name.
+    struct ChannelName: Sendable, Hashable {
+        let udf: String
+        let name: String
+    }
+
     struct Merged: Sendable {
         /// As it began; nil when the run cannot be done on this acquisition, or has no plan yet.
         var plan: RunPlan?
+        /// Whether the plan is still to be made, by this process.
+        var isToBePlanned = false
         /// Made when the first result comes, so that an acquisition whose turn has not come takes no memory. Of a run with
         /// workers' UDFs nil.
         var merger: ResultMerger?
-        /// Of a run with workers' UDFs: what is there to be seen, and what the thread that merges is to note.
+        /// What is there to be seen.
         var shown: Shown?
+        /// Whether nothing was merged since.
+        var isShownFinal = false
+        /// Whether there is nothing that is not shown yet.
+        var isAllShown: Bool { isShownFinal || merger == nil }
+        /// Whether it took long to compute, or has not been computed yet.
+        var mayBeSlow = true
+        /// Of a run with workers' UDFs: what the thread that merges is to note.
         var newFailures: [(error: UDFError, positions: [Range<Int>])] = []
         var failedFrames = 0
         var error: String?
@@ -39,24 +58,15 @@ package final class ActiveRun: Sendable {
         /// Partitions in the result, by who computed them.
         var contributors: [String: Int] = [:]
         var redone = RunManifest.Redone()
-
-        /// What there is to be seen.
-        mutating func show() -> Shown? {
-            if let shown { return shown }
-            guard var present = merger else { return nil }
-            // Computed results stay with the merger.
-            merger = nil
-            defer { merger = present }
-            return Shown(&present)
-        }
     }
 
     /// - Parameters:
     ///   - roi: the scan positions to work on; nil for all.
+    ///   - channels: those that it will give, by all appearances.
     ///   - onFirstResult: called once, on any thread, when there is something to show.
     init(
         name: String, requests: [UDFRequest], registry: UDFRegistry, meta: UDFMeta, roi: PositionSet?,
-        corrections: Corrections? = nil, isForeign: Bool = false,
+        corrections: Corrections? = nil, isForeign: Bool = false, channels: [ChannelName] = [],
         joinsFromStart: Bool = false, onFirstResult: @escaping @Sendable () -> Void
     ) {
         self.joinsFromStart = joinsFromStart
@@ -67,27 +77,60 @@ package final class ActiveRun: Sendable {
         self.roi = roi
         self.corrections = corrections
         self.registry = registry
-        var selected = meta
+        expectedChannels = channels
         do throws(UDFError) {
+            var selected = meta
             if let roi {
                 selected = try UDFMeta(
                     navShape: meta.navShape, sigShape: meta.sigShape, inputDType: meta.inputDType,
                     framesPerPartition: meta.framesPerPartition, roi: roi)
             }
-            let plan =
-                isForeign
-                ? nil : try RunPlan(requests, registry: registry, meta: selected, corrections: corrections)
             self.meta = selected
-            merged = Locked(Merged(plan: plan))
+            merged = Locked(Merged(isToBePlanned: !isForeign))
         } catch {
             self.meta = nil
             merged = Locked(Merged(error: error.description, isFinal: true))
         }
     }
 
-    /// As it began; nil when the run cannot be done on this acquisition: `error` says why. Also nil as long as nobody has
-    /// told what its UDFs are.
+    /// As it began; nil when the run cannot be done on this acquisition: `error` says why. Also nil as long as it has not been
+    /// made, or nobody has told what the UDFs are.
     var plan: RunPlan? { merged.withLock { $0.plan } }
+
+    var isToBePlanned: Bool { merged.withLock { $0.isToBePlanned } }
+
+    /// Plans the run, if that has not been done. With large masks it takes a while, so not on a thread that serves peers.
+    ///
+    /// - Returns: nil when the run cannot be done, or only workers have its UDFs.
+    @discardableResult
+    func makePlan() -> RunPlan? {
+        guard isToBePlanned else { return plan }
+        return computing.withLock { _ in
+            guard isToBePlanned, let meta else { return plan }
+            let made: Result<RunPlan, UDFError>
+            do throws(UDFError) {
+                made = .success(try RunPlan(requests, registry: registry, meta: meta, corrections: corrections))
+            } catch {
+                made = .failure(error)
+            }
+            return merged.withLock { merged in
+                merged.isToBePlanned = false
+                switch made {
+                case .success(let plan): merged.plan = plan
+                case .failure(let error): (merged.error, merged.isFinal) = (error.description, true)
+                }
+                return merged.plan
+            }
+        }
+    }
+
+    /// Gives the run up before it was planned.
+    func refuse(because error: UDFError) {
+        merged.withLock { merged in
+            merged.isToBePlanned = false
+            merged.error = merged.error ?? error.description
+        }
+    }
 
     /// Goes on with other parameters, from the next partition on that somebody begins. Any thread.
     ///
@@ -103,6 +146,7 @@ package final class ActiveRun: Sendable {
                 "only workers have UDFs of this run: its parameters cannot change while it goes on; stop it, and start another"
             )
         }
+        makePlan()
         while true {
             guard let present = merged.withLock({ $0.isFinal ? nil : $0.merger?.plan ?? $0.plan }) else {
                 throw UDFError(.badRequest, "the run is over on this acquisition")
@@ -149,8 +193,9 @@ package final class ActiveRun: Sendable {
     }
 
     /// The channels that it gives, unless a UDF fails.
-    var channels: [(udf: String, name: String)] {
-        (plan?.udfs ?? []).flatMap { udf in udf.declarations.filter(\.isChannel).map { (udf.id, $0.name) } }
+    var channels: [ChannelName] {
+        let (plan, isToBePlanned) = merged.withLock { ($0.plan, $0.isToBePlanned) }
+        return plan?.channelNames ?? (isToBePlanned ? expectedChannels : [])
     }
 
     /// Adds a partition's result. Any thread.
@@ -226,17 +271,47 @@ package final class ActiveRun: Sendable {
         let manifest: RunManifest
     }
 
-    /// The present state of all channels; the arrays are shared with the merger, and copied when it goes on. Of a run with
-    /// workers' UDFs, that after one of the last merges: nobody waits for a worker here.
+    /// Brings what `snapshot()` gives to the present state.
+    ///
+    /// Computing results may take long, and merging goes on meanwhile: so not on a thread that serves peers. Of a run with
+    /// workers' UDFs nothing happens: the thread that merges shows what there is.
+    package func computeResults() {
+        guard !isForeign else { return }
+        computing.withLock { _ in
+            let (present, isFinal) = merged.withLock { ($0.isShownFinal ? nil : $0.merger, $0.isFinal) }
+            guard var copy = present else { return }
+            let known = copy.failures.count
+            let began = ContinuousClock.now
+            let shown = Shown(&copy)
+            let isSlow = ContinuousClock.now - began > Self.slowComputing
+            merged.withLock { merged in
+                merged.merger?.takeComputed(from: copy, failuresBefore: known)
+                merged.shown = shown
+                (merged.isShownFinal, merged.mayBeSlow) = (isFinal, isSlow)
+                if isFinal, let failure = copy.failures.dropFirst(known).first {
+                    merged.error = merged.error ?? failure.description
+                }
+            }
+        }
+    }
+
+    /// What takes longer is computed where it keeps no other results waiting.
+    private static let slowComputing = Duration.milliseconds(20)
+
+    var mayBeSlow: Bool { merged.withLock { $0.mayBeSlow } }
+
+    /// All channels as they were computed last; the arrays are shared with the merger, and copied when it goes on. Waits for
+    /// nothing.
     package func snapshot() -> Snapshot {
         merged.withLock { merged in
-            let shown = merged.show() ?? Shown()
+            let shown = merged.shown ?? Shown()
             return Snapshot(
                 channels: shown.channels, processed: shown.processed,
-                expected: merged.plan?.meta.selectedCount ?? 0, failedFrames: merged.failedFrames, error: merged.error,
-                isFinal: merged.isFinal, parameterGeneration: shown.generation, generations: shown.generations,
+                expected: meta?.selectedCount ?? 0, failedFrames: merged.failedFrames, error: merged.error,
+                isFinal: merged.isFinal && merged.isAllShown,
+                parameterGeneration: shown.generation, generations: shown.generations,
                 manifest: RunManifest(
-                    selected: merged.plan?.meta.roi, positions: merged.plan?.meta.positionCount ?? 0,
+                    selected: meta?.roi, positions: meta?.positionCount ?? 0,
                     processed: shown.processed, failed: shown.failedPositions, contributors: merged.contributors,
                     redone: merged.redone, generation: shown.generation, generations: shown.generations))
         }
@@ -247,8 +322,18 @@ package final class ActiveRun: Sendable {
         merged.withLock { merged in
             (
                 merged.merger?.coverage.count(.processed) ?? merged.shown?.processedPositions ?? 0,
-                merged.plan?.meta.selectedCount ?? 0, merged.failedFrames, merged.error, merged.isFinal
+                meta?.selectedCount ?? 0, merged.failedFrames, merged.error,
+                merged.isFinal && merged.isAllShown
             )
+        }
+    }
+}
+
+extension RunPlan {
+    /// The channels that it gives, unless a UDF fails.
+    var channelNames: [ActiveRun.ChannelName] {
+        udfs.flatMap { udf in
+            udf.declarations.filter(\.isChannel).map { ActiveRun.ChannelName(udf: udf.id, name: $0.name) }
         }
     }
 }

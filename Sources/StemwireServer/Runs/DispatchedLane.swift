@@ -13,11 +13,16 @@ final class DispatchedPlan: Sendable {
     let format: WireFrameFormat
     /// Whether it does again, with other parameters, what has been done before: its results are merged by whole partitions.
     let recomputes: Bool
+    /// Whether only threads of the server can do it. No worker offers a UDF without a name.
+    let needsServer: Bool
 
+    /// - Parameter staysHere: whether workers cannot have it, whatever its UDFs are.
     init(
-        number: UInt32, run: ActiveRun, plan: RunPlan, description: AcquisitionDescription, recomputes: Bool = false
+        number: UInt32, run: ActiveRun, plan: RunPlan, description: AcquisitionDescription, recomputes: Bool = false,
+        staysHere: Bool = false
     ) {
         self.recomputes = recomputes
+        needsServer = staysHere || plan.udfs.contains { $0.udf.needsOneProcess }
         self.number = number
         self.run = run
         self.plan = plan

@@ -30,7 +30,7 @@ final class RunOnLane {
     init(_ run: ActiveRun, _ description: AcquisitionDescription, plan: RunPlan? = nil) {
         self.run = run
         isFixed = plan != nil
-        guard let plan = plan ?? run.plan else { return }
+        guard let plan = plan ?? run.makePlan() else { return }
         do {
             let decoder = try FrameDecoder(description.format)
             lane = try UDFLane(plan, decoder: decoder)

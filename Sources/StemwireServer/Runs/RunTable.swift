@@ -17,6 +17,8 @@ package final class RunTable: Sendable {
         package var corrections: Corrections?
         /// Whether the run is to have the frames that came before it too, as far as they are kept.
         package var joinsFromStart = false
+        /// The channels that it will give, by all appearances.
+        fileprivate var channels: [ActiveRun.ChannelName] = []
         /// Acquisitions that are still to be run on; nil until stopped.
         package var acquisitionsLeft: Int?
     }
@@ -87,7 +89,8 @@ package final class RunTable: Sendable {
     ) throws(RunTableError) {
         let current = joinsCurrent ? state.withLock { $0.acquisitions.last } : nil
         let offers = Set(offered.value.values.joined())
-        if let fault = fault(of: requests, on: current?.meta, offers: offers) { throw .invalid(fault) }
+        let trial = trial(of: requests, on: current?.meta, offers: offers)
+        if let fault = trial.fault { throw .invalid(fault) }
         let failure: RunTableError? = state.withLock { state in
             let joined = joinsCurrent ? state.acquisitions.last : nil
             // Results of two runs of one name could not be told apart on one acquisition, even if the first was stopped.
@@ -99,7 +102,7 @@ package final class RunTable: Sendable {
             }
             var run = Registered(
                 name: name, requests: requests, roi: roi, corrections: corrections, joinsFromStart: fromStart,
-                acquisitionsLeft: acquisitions)
+                channels: trial.channels, acquisitionsLeft: acquisitions)
             if let joined, let meta = joined.meta,
                 joined.add(activeRun(run, meta))
             {
@@ -112,36 +115,49 @@ package final class RunTable: Sendable {
         onChange()
     }
 
-    /// What is wrong with requests, as far as it can be told before the frames come.
-    ///
-    /// - Parameter offers: UDFs that workers have; what they make of the requests is told when an acquisition begins.
-    private func fault(of requests: [UDFRequest], on meta: UDFMeta?, offers: Set<String>) -> String? {
-        let offers = offers.filter { registry[$0] == nil }
-        guard let known = try? registry.adding(namesOnly: offers) else { return nil }
-        if let unknown = requests.first(where: { $0.function == nil && known[$0.name] == nil }), !offers.isEmpty {
-            let names = registry.entries.map(\.name).joined(separator: ", ")
-            return UDFError(
-                .unknownUDF, udf: unknown.id,
-                "there is no UDF \"\(unknown.name)\"; known are \(names); workers offer "
-                    + offers.sorted().joined(separator: ", ")
-            ).description
-        }
-        if let meta { return fault(of: requests, planned: meta, known) }
-        // What is wrong whatever the scan and its frames are is told alike of two that have nothing in common.
-        let faults = [(scan: 32, frame: 256), (scan: 1024, frame: 1024)].map { sides in
-            (try? UDFMeta(
-                navShape: [sides.scan, sides.scan], sigShape: SigShape(height: sides.frame, width: sides.frame),
-                inputDType: .uint16, framesPerPartition: 256)).flatMap { fault(of: requests, planned: $0, known) }
-        }
-        return faults[0] == faults[1] ? faults[0] : nil
+    /// What comes of planning requests for the sake of it.
+    private struct Trial {
+        /// What is wrong with them whatever the frames are.
+        var fault: String?
+        /// What they give, where that could be told.
+        var channels: [ActiveRun.ChannelName] = []
     }
 
-    private func fault(of requests: [UDFRequest], planned meta: UDFMeta, _ registry: UDFRegistry) -> String? {
+    /// Plans requests, as far as it can be done before the frames come.
+    ///
+    /// - Parameter offers: UDFs that workers have; what they make of the requests is told when an acquisition begins.
+    private func trial(of requests: [UDFRequest], on meta: UDFMeta?, offers: Set<String>) -> Trial {
+        let offers = offers.filter { registry[$0] == nil }
+        guard let known = try? registry.adding(namesOnly: offers) else { return Trial() }
+        if let unknown = requests.first(where: { $0.function == nil && known[$0.name] == nil }), !offers.isEmpty {
+            let names = registry.entries.map(\.name).joined(separator: ", ")
+            return Trial(
+                fault: UDFError(
+                    .unknownUDF, udf: unknown.id,
+                    "there is no UDF \"\(unknown.name)\"; known are \(names); workers offer "
+                        + offers.sorted().joined(separator: ", ")
+                ).description)
+        }
+        if let meta { return trial(of: requests, planned: meta, known) }
+        // What is wrong whatever the scan and its frames are is told alike of two that have nothing in common.
+        let small = trial(of: requests, scan: 32, frame: 256, known)
+        guard let fault = small.fault else { return small }
+        let large = trial(of: requests, scan: 1024, frame: 1024, known)
+        return large.fault == fault ? small : Trial(channels: large.channels)
+    }
+
+    private func trial(of requests: [UDFRequest], scan: Int, frame: Int, _ registry: UDFRegistry) -> Trial {
+        let meta = try? UDFMeta(
+            navShape: [scan, scan], sigShape: SigShape(height: frame, width: frame), inputDType: .uint16,
+            framesPerPartition: 256)
+        return meta.map { trial(of: requests, planned: $0, registry) } ?? Trial()
+    }
+
+    private func trial(of requests: [UDFRequest], planned meta: UDFMeta, _ registry: UDFRegistry) -> Trial {
         do throws(UDFError) {
-            _ = try RunPlan(requests, registry: registry, meta: meta)
-            return nil
+            return Trial(channels: try RunPlan(requests, registry: registry, meta: meta).channelNames)
         } catch {
-            return error.description
+            return Trial(fault: error.description)
         }
     }
 
@@ -151,7 +167,7 @@ package final class RunTable: Sendable {
             roi: run.roi?(meta.positionCount),
             corrections: run.corrections,
             isForeign: run.requests.contains { $0.function == nil && registry[$0.name] == nil },
-            joinsFromStart: run.joinsFromStart, onFirstResult: onChange)
+            channels: run.channels, joinsFromStart: run.joinsFromStart, onFirstResult: onChange)
     }
 
     /// Changes parameters of a run, on the present acquisition and on those to come.
@@ -181,7 +197,7 @@ package final class RunTable: Sendable {
         let changed = try waiting.requests.changed(to: requests)
         // Those of the run were offered once, and may be again.
         let offers = Set(offered.value.values.joined()).union(waiting.requests.map(\.name))
-        if let fault = fault(of: changed, on: nil, offers: offers) { throw .invalid(fault) }
+        if let fault = trial(of: changed, on: nil, offers: offers).fault { throw .invalid(fault) }
         state.withLock { state in
             for index in state.registered.indices where state.registered[index].name == name {
                 state.registered[index].requests = changed

@@ -45,6 +45,8 @@ final class AcquisitionWork {
 
     let record: AcquisitionRecord
     var plans: [PlanWork] = []
+    /// What is wrong with partitions that are too large to be kept; nil when they are not.
+    var tooLarge: String?
     /// Runs of the record that have been looked at.
     var knownRuns = 0
     var partitions: [Int: Partition] = [:]
@@ -69,9 +71,10 @@ final class AcquisitionWork {
         closed = PositionSet(size: record.description.partitionCount)
     }
 
-    /// Runs for whose plans frames are kept.
+    /// Runs for whose plans frames are kept, and those of them that this process plans.
     var runsToPlan = 0
-    /// How far the last results of runs with workers' UDFs have come, which a worker may have to compute.
+    var runsBeingPlanned = 0
+    /// How far the last results have come.
     var lastResults = LastResults.open
 
     enum LastResults { case open, asked, there }

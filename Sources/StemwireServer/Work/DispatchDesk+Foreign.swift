@@ -27,9 +27,7 @@ extension DispatchDesk {
                 planned.replay = 0..<(work.closed.ranges.last?.upperBound ?? 0)
                 replay(planned, work)
             } else {
-                work.runsToPlan -= 1
-                releaseHeld(work)
-                reactor.schedule(after: .zero) { [self] in endIfDone(work) }
+                notPlanned(work)
             }
         }
         foreignTasks.advance(
@@ -68,23 +66,5 @@ extension DispatchDesk {
             left -= count * (Tile.prefixBytes + work.description.format.messageBytes)
             if work.forget(partition) { frames.finished(generation: work.generation, partition: partition) }
         }
-    }
-
-    /// Whether all results are there; what workers have to compute is asked for.
-    func haveLastResults(of work: AcquisitionWork) -> Bool {
-        let foreign = work.record.runs.filter(\.isForeign)
-        guard !foreign.isEmpty, work.lastResults != .there else { return true }
-        guard work.lastResults == .open else { return false }
-        work.lastResults = .asked
-        // Behind all merges.
-        foreignMerger.submit { [onDesk, generation = work.generation] in
-            for run in foreign { run.showForeign(isLast: true) }
-            onDesk { desk in
-                guard let work = desk.acquisitions[generation] else { return }
-                work.lastResults = .there
-                desk.endIfDone(work)
-            }
-        }
-        return false
     }
 }

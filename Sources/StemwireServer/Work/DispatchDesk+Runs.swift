@@ -1,4 +1,5 @@
 import StemwireAcquisition
+import StemwireSystem
 import StemwireUDF
 import ZeroMQ
 
@@ -13,24 +14,79 @@ extension DispatchDesk {
     }
 
     func adopt(_ run: ActiveRun, _ work: AcquisitionWork) {
+        guard !refusesLarge(run, work) else { return }
         guard !run.isForeign else { return havePlanned(run, work) }
-        guard let plan = run.plan else { return }
+        guard run.isToBePlanned else { return run.plan.map { begin(run, $0, work) } ?? () }
+        work.runsToPlan += 1
+        work.runsBeingPlanned += 1
+        let others = run.joinsFromStart ? PositionSet(size: work.description.partitionCount) : work.closed
+        // With large masks it takes a while.
+        results.plan(run) { [onDesk, generation = work.generation] plan in
+            onDesk { desk in
+                // It cannot be over as long as a run is to be planned.
+                guard let work = desk.acquisitions[generation] else { return }
+                desk.planned(run, plan, begunBefore: others, work)
+            }
+        }
+    }
+
+    /// Takes up what has come meanwhile.
+    func planned(_ run: ActiveRun, _ plan: RunPlan?, begunBefore others: PositionSet, _ work: AcquisitionWork) {
+        work.runsBeingPlanned -= 1
+        guard let begun = plan.flatMap({ begin(run, $0, work, begunBefore: others) }) else { return notPlanned(work) }
+        begun.holdsFrames = true
+        begun.replay = 0..<(work.closed.ranges.last?.upperBound ?? 0)
+        replay(begun, work)
+    }
+
+    /// A run needs no frames after all.
+    func notPlanned(_ work: AcquisitionWork) {
+        work.runsToPlan -= 1
+        releaseHeld(work)
+        reactor.schedule(after: .zero) { [self] in endIfDone(work) }
+    }
+
+    /// - Returns: nil when nobody could work on it.
+    @discardableResult
+    func begin(
+        _ run: ActiveRun, _ plan: RunPlan, _ work: AcquisitionWork, begunBefore: PositionSet? = nil
+    ) -> AcquisitionWork.PlanWork? {
         let dispatched = DispatchedPlan(
-            number: nextPlanNumber(), run: run, plan: plan, description: work.description)
+            number: nextPlanNumber(), run: run, plan: plan, description: work.description, staysHere: staysHere(work))
         guard !dispatched.needsServer || !lanes.isEmpty else {
             let names = plan.udfs.filter { $0.udf.needsOneProcess }.map(\.id).joined(separator: ", ")
-            return run.fail(
+            run.fail(
                 [],
                 because: UDFError(
                     .badRequest, udf: names, "it runs in the server only, which has no threads for UDFs; see --threads")
             )
+            return nil
         }
-        let adopted = AcquisitionWork.PlanWork(dispatched)
-        begin(adopted, work)
-        if run.joinsFromStart {
-            adopted.replay = 0..<(work.closed.ranges.last?.upperBound ?? 0)
-            replay(adopted, work)
-        }
+        let begun = AcquisitionWork.PlanWork(dispatched, begunBefore: begunBefore)
+        begin(begun, work)
+        return begun
+    }
+
+    /// Whether no frame may be lost, and partitions are too large to be kept: then threads of the server do them, which
+    /// take each frame as it comes, and never twice.
+    func staysHere(_ work: AcquisitionWork) -> Bool {
+        work.tooLarge != nil && settings.whenMemoryIsShort == .backPressure
+    }
+
+    /// Refuses a run that could not be done without losing frames: so large partitions would wait for each other for ever.
+    func refusesLarge(_ run: ActiveRun, _ work: AcquisitionWork) -> Bool {
+        guard staysHere(work), let problem = work.tooLarge else { return false }
+        let most = Self.itemsOfLane * lanes.count
+        let others = work.runsBeingPlanned + work.plans.count { !$0.isOver && !$0.beginsNoMore }
+        guard run.isForeign || others >= most else { return false }
+        let error = UDFError(
+            .badRequest,
+            problem
+                + (most == 0
+                    ? "" : "; threads of the server can do \(most) runs with so large partitions, workers none"))
+        announce("warning", "partition.tooLarge", "run \(run.name) is not done: \(error)")
+        run.refuse(because: error)
+        return true
     }
 
     func nextPlanNumber() -> UInt32 {
@@ -51,7 +107,8 @@ extension DispatchDesk {
             guard let newer = run.plan(newerThan: plan.plan.plan.generation) else { continue }
             plan.beginsNoMore = true
             let dispatched = DispatchedPlan(
-                number: nextPlanNumber(), run: run, plan: newer, description: work.description)
+                number: nextPlanNumber(), run: run, plan: newer, description: work.description,
+                staysHere: staysHere(work))
             begin(
                 AcquisitionWork.PlanWork(dispatched, begunBefore: plan.begunBefore.union(plan.opened)), work)
         }
@@ -88,7 +145,8 @@ extension DispatchDesk {
         } else {
             again = AcquisitionWork.PlanWork(
                 DispatchedPlan(
-                    number: nextPlanNumber(), run: run, plan: plan, description: work.description, recomputes: true))
+                    number: nextPlanNumber(), run: run, plan: plan, description: work.description, recomputes: true,
+                    staysHere: staysHere(work)))
             begin(again, work)
         }
         openKept(partition, again, work)
@@ -173,5 +231,36 @@ extension DispatchDesk {
         }
         frames.finished(generation: work.generation)
         table.laneFinished(work.record)
+    }
+
+    /// Whether the last results are there; else has them computed, which may take a while, and a worker.
+    func haveLastResults(of work: AcquisitionWork) -> Bool {
+        guard work.lastResults == .open else { return work.lastResults == .there }
+        work.lastResults = .asked
+        let runs = work.record.runs
+        let own = runs.filter { !$0.isForeign }
+        let left = Locked(own.count + 1)
+        let whenDone: @Sendable () -> Void = { [onDesk, generation = work.generation] in
+            guard
+                left.withLock({
+                    $0 -= 1; return $0 == 0
+                })
+            else { return }
+            onDesk { desk in
+                guard let work = desk.acquisitions[generation] else { return }
+                work.lastResults = .there
+                desk.endIfDone(work)
+            }
+        }
+        for run in own {
+            run.finish()
+            results.compute(run, whenDone: whenDone)
+        }
+        // Behind all merges.
+        foreignMerger.submit {
+            for run in runs where run.isForeign { run.showForeign(isLast: true) }
+            whenDone()
+        }
+        return false
     }
 }

@@ -15,6 +15,8 @@ final class DispatchDesk {
     static let retryInterval = Duration.milliseconds(2)
     /// Partitions that are taken up again in one turn.
     static let replayAtOnce = 64
+    /// What a thread of the server takes at a time.
+    static let itemsOfLane = 3
 
     struct Settings {
         let threads: Int
@@ -32,9 +34,11 @@ final class DispatchDesk {
     let socket: WorkSocket
     let ring: FrameRing
     let frames: FrameStore
+    let retention: PartitionRetention
     let queue: TileQueue
     let wakeUp: WakeUp
     let table: RunTable
+    let results: ResultDesk
     let report: Locked<DispatchReport>
     let announce: Announce
     /// Runs what it is given on this desk's thread.
@@ -77,9 +81,12 @@ final class DispatchDesk {
         self.socket = socket
         ring = parts.ring
         frames = parts.frames
+        retention = PartitionRetention(
+            ringBytes: ring.configuration.totalBytes, spoolBytes: parts.frames.spool?.bytesTotal ?? 0)
         queue = parts.queue
         wakeUp = parts.wakeUp
         table = parts.table
+        results = parts.results
         self.report = report
         self.announce = announce
         self.onDesk = onDesk
@@ -110,7 +117,7 @@ final class DispatchDesk {
             table.registry.entries.map { UDFKey(name: $0.name, contentHash: UInt64(clamping: $0.version)) })
         udfs.insert(UDFKey(name: "", contentHash: 0))
         for id in lanes.keys.sorted(by: { $0.uuid.low < $1.uuid.low }) {
-            tell(.joined(id, WorkerOffer(udfs: udfs, items: 3, bytes: .max, threads: 1, isLocal: true)))
+            tell(.joined(id, WorkerOffer(udfs: udfs, items: Self.itemsOfLane, bytes: .max, threads: 1, isLocal: true)))
         }
         reactor.watch(descriptor: wakeUp.descriptor) { [self] _ in drain() }
         reactor.schedule(every: core.configuration.tickInterval) { [self] in tick() }
@@ -144,6 +151,9 @@ final class DispatchDesk {
         case .started(let description):
             frames.take(event)
             let work = AcquisitionWork(table.begin(description))
+            work.tooLarge = retention.problem(
+                frames: min(description.framesPerPartition, description.framesExpected),
+                frameBytes: Tile.prefixBytes + description.format.messageBytes)
             acquisitions[description.generation] = work
             present = work
             adoptRuns(of: work)
@@ -169,7 +179,7 @@ final class DispatchDesk {
         adoptRuns(of: work)
         let isFirst = work.partitions[tile.partition] == nil
         guard work.receive(tile) else { return refuseLate(tile, of: work) }
-        if isFirst, !isKept(tile, of: work) {
+        if isFirst, !isKept(work) {
             frames.finished(generation: work.generation, partition: tile.partition)
         }
         tile.retain()
@@ -186,21 +196,21 @@ final class DispatchDesk {
         while let first = work.flowing.first, tile.partition - first > Self.openPartitions { close(first, of: work) }
     }
 
-    /// Where memory is short, waits for late frames of the two newest partitions only.
+    /// Where memory is short, waits for late frames of the two newest partitions only; of one, where they are so large that
+    /// there is no room for two.
     ///
     /// A thread holds on to a partition that is not whole: as many of these as it takes at a time would stand before all
     /// others, until the ring is full, the source stops, and nothing that could close them comes any more.
     func closeLate() {
         guard ring.freeSlots < max(1, ring.slotCount / 8), let work = present else { return }
-        for partition in work.flowing.dropLast(2) { close(partition, of: work) }
+        for partition in work.flowing.dropLast(work.tooLarge == nil ? 2 : 1) { close(partition, of: work) }
     }
 
-    /// Whether the frames of a partition are kept until its work is done: not those that nobody works on, nor those of a
-    /// partition that is so large that its last frames would wait for its first to go.
-    func isKept(_ tile: Tile, of work: AcquisitionWork) -> Bool {
+    /// Whether the frames of a partition are kept until its work is done: not those that nobody works on, nor, where work
+    /// may be lost, those of a partition that is so large that its last frames would wait for its first to go.
+    func isKept(_ work: AcquisitionWork) -> Bool {
         guard work.runsToPlan > 0 || work.plans.contains(where: { !$0.isOver }) else { return false }
-        let bytes = work.description.positions(ofPartition: tile.partition).count * tile.stride
-        return bytes <= ring.slotCount * ring.slotBytes / 4 + frames.status.spoolBytesTotal / 2
+        return work.tooLarge == nil || settings.whenMemoryIsShort == .backPressure
     }
 
     func offer(_ tile: Tile, to plan: AcquisitionWork.PlanWork, of work: AcquisitionWork) {
@@ -220,6 +230,8 @@ final class DispatchDesk {
         guard plan.plan.plan.meta.roi.map({ $0.count(in: positions) > 0 }) ?? true else { return }
         plan.opened.insert(item.partition..<item.partition + 1)
         work.opened(item.partition)
+        // They came before anybody worked on them, or another run was done with them.
+        if isKept(work) { frames.needed(generation: work.generation, partition: item.partition) }
         tell(.opened(item, bytes: positions.count * (Tile.prefixBytes + work.description.format.messageBytes)))
     }
 
@@ -238,12 +250,8 @@ final class DispatchDesk {
         work.close(partition)
         for plan in work.plans where !plan.isOver {
             let item = plan.plan.item(partition)
-            // A plan that is to have all frames may have come after the partition's last.
-            if plan.plan.run.joinsFromStart || plan.plan.run.isForeign, plan.takes(partition),
-                !plan.opened.contains(partition)
-            {
-                open(item, plan, work)
-            }
+            // The plan may have come after the partition's last frame.
+            if plan.takes(partition), !plan.opened.contains(partition) { open(item, plan, work) }
             if plan.opened.contains(partition) { tell(.closed(item)) }
         }
         if work.forgetIfDone(partition) { frames.finished(generation: work.generation, partition: partition) }

@@ -42,9 +42,6 @@ extension DispatchedPlan {
         if needsServer { needs.insert(UDFKey(name: "", contentHash: 0)) }
         return needs
     }
-
-    /// Whether only threads of the server can do it. No worker offers a UDF without a name.
-    var needsServer: Bool { plan.udfs.contains { $0.udf.needsOneProcess } }
 }
 
 extension WireWorkItem {

@@ -20,6 +20,7 @@ actor WorkService {
         let queue: TileQueue
         let wakeUp: WakeUp
         let table: RunTable
+        let results: ResultDesk
         let session: [UInt8]
     }
 
@@ -83,6 +84,9 @@ actor WorkService {
     /// Works off what the source has handed on, as far as the server's own threads can. They are to be stopped next, then
     /// this service.
     func drain() -> [Reactor] { dispatch?.drainQueue() ?? [] }
+
+    /// Returns when all that other threads have told until now is taken in.
+    func settle() {}
 
     /// Says goodbye and closes.
     func stop() {

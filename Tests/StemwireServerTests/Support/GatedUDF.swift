@@ -60,5 +60,6 @@ let testRegistry: UDFRegistry = {
     // Their names are not taken.
     try! registry.add(GatedUDF.self)
     try! registry.add(FailingUDF.self)
+    try! registry.add(SlowUDF.self)
     return registry
 }()

@@ -10,7 +10,7 @@ import StemwireProtocol
 enum WorkBenchmark {
     private static let setting = {
         // Whole partitions of whole tiles.
-        var setting = WorkServer.Setting(frames: 96 * 252)
+        var setting = WorkServer.Setting(frames: 96 * 256)
         setting.udf = "sumsig"
         return setting
     }()

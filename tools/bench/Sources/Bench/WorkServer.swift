@@ -13,7 +13,7 @@ struct WorkServer {
         var frames = 0
         var ring = 256
         var spool = 0
-        var framesPerPartition = 252
+        var framesPerPartition = 256
         var checksums = true
         var udf = "sum"
         /// A folder for sockets of this machine; `-` for none.
@@ -39,8 +39,8 @@ struct WorkServer {
     static let sourceName = "source"
     /// As in the ring: prefix, header, and 256 × 256 counts of two bytes.
     static let frameBytes = 15 + 384 + 256 * 256 * 2
-    /// Frames in a tile, which a slot of 1 MiB has room for.
-    static let framesPerTile = (1 << 20) / frameBytes
+    /// Frames in a tile, which a slot has room for.
+    static let framesPerTile = FrameRing.usualSlotBytes / frameBytes
 
     /// What one scan took.
     struct Outcome {
