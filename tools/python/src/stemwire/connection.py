@@ -94,10 +94,18 @@ class Connection(Closing):
     get = blocking(Requests.get)
     set = blocking(Requests.set)
     cmd = blocking(Requests.cmd)
+    configure = blocking(Requests.configure)
+    command_file = blocking(Requests.command_file)
+    check = blocking(Requests.check)
     arm = blocking(Requests.arm)
     trigger = blocking(Requests.trigger)
     stop = blocking(Requests.stop)
     abort = blocking(Requests.abort)
+    wait = blocking(Requests.wait)
+    acquire = blocking(Requests.acquire)
+    picture = blocking(Requests.picture)
+    frame = blocking(Requests.frame)
+    history = blocking(Requests.history)
 
     def show(self, port: int = 7480, *, height: int = 720, timeout: float = 5.0) -> Any:
         """The viewer's page, to be shown in a notebook; `port` is the server's `--http-port`.

@@ -23,6 +23,7 @@ from .._core.worker_actions import (
     End,
     Ending,
     Forget,
+    Map,
     Merge,
     Payload,
     Prepare,
@@ -35,7 +36,8 @@ from .._io.client import TokenLike
 from .._io.lanes import Lane, now, open_context
 from .._wire import stemwire_pb2 as pb
 from ..errors import AccessDenied, NotStemwire, ProtocolError, ServerLost, StemwireError
-from .compute import ComputeThread, FailedReport, FinishedReport, MergedReport, PlannedReport, Report
+from .compute import ComputeThread, FailedReport, FinishedReport, GoneReport, MergedReport, PlannedReport, Report
+from .memory import FrameMemory
 from .offers import Offer, built_in_offers, check_names
 
 DEFAULT_WORK_PORT = 7402
@@ -67,6 +69,8 @@ class Settings:
     """For servers that ask for keys: a token of the role worker, or a file with it; None: what STEMWIRE_TOKEN holds."""
     verify: bool | None = None
     """Whether frames are compared with their checksums; None: unless the server is on this machine."""
+    reads_memory: bool = True
+    """Whether frames are read where the server has them, if that is on this machine and of the same user."""
 
 
 @dataclass
@@ -119,6 +123,7 @@ class Worker:
         self._ending: End | None = None
         self._lane: Lane | None = None
         self._formats = messages.FormatCache()
+        self._memory: FrameMemory | None = None
         self._runs: dict[int, str] = {}
         self._session = WorkerSession(
             client=self.name,
@@ -129,6 +134,7 @@ class Worker:
                 memory_bytes=settings.memory,
                 host=socket.gethostname(),
                 process=os.getpid(),
+                reads_memory=settings.reads_memory and self._is_local,
             ),
             items=settings.items,
             memory=settings.memory,
@@ -252,6 +258,8 @@ class Worker:
             self.counts.failures += 1
             self._tell({"event": "failed", "reason": f"{report.udf}: {report.why}" if report.udf else report.why})
             self._session.failed(report.item, report.udf, report.why, report.is_udf)
+        elif isinstance(report, GoneReport):
+            self._session.gone(report.item)
         elif isinstance(report, MergedReport):
             self._session.merged(report.task, report.done, report.payload)
         self._perform(())
@@ -282,6 +290,8 @@ class Worker:
             self._compute.forget(action.plan, action.is_over)
         elif isinstance(action, Merge):
             self._compute.merge(action.task, action.plan, action.message, payloads)
+        elif isinstance(action, Map):
+            self._map(action.memory)
         elif isinstance(action, Connect):
             self._connect()
         elif isinstance(action, Tell):
@@ -291,15 +301,27 @@ class Worker:
 
     def _take_frames(self, action: Take, payloads: Sequence[memoryview]) -> None:
         try:
-            tile = messages.tile(action.tile, payloads, self._verified, self._formats, fetched=True)
+            if self._memory is not None and action.places:
+                tiles = self._memory.tiles(action.tile, action.places, self._formats)
+            else:
+                tiles = [messages.tile(action.tile, payloads, self._verified, self._formats, fetched=True)]
         except StemwireError as error:
             self._session.failed(action.item, "", str(error), False)
             return
-        self._compute.take(action.item, tile)
+        self._compute.take(action.item, tiles)
+
+    def _map(self, memory: pb.FrameMemory) -> None:
+        try:
+            self._memory = FrameMemory(memory)
+        except (OSError, ValueError, ProtocolError):
+            # Another user's, or in another container: frames are sent.
+            return
+        self._session.mapped()
 
     def _connect(self) -> None:
         if self._lane is not None:
             self._lane.close()
+        self._memory = None
         self._lane = Lane(
             self._context, zmq.DEALER, self._endpoint, receive_limit=_RECEIVE_QUEUE, linger_ms=_LINGER_MS, send_limit=0
         )
@@ -311,7 +333,7 @@ class Worker:
     def _tell_connection(self, action: Tell) -> None:
         if action.event == "connected":
             told = {"session": action.text, "epoch": self._session.epoch, "endpoint": self._endpoint, "name": self.name}
-            self._tell({"event": "connected", **told, "threads": 1})
+            self._tell({"event": "connected", **told, "threads": 1, "reads_memory": self._memory is not None})
         else:
             self._tell({"event": action.event, "reason": action.text})
 
