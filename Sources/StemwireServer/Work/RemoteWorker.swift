@@ -160,7 +160,9 @@ final class RemoteWorker {
         var work = WireWorkTile()
         var holds: [PinnedTile] = []
         for outgoing in outbox[first...].prefix(Self.stretchesInMessage) {
-            guard case .frames(let tile, item, attempt, _) = outgoing, let (place, hold) = socket.lend(tile) else { break }
+            guard case .frames(let tile, item, attempt, _) = outgoing, let (place, hold) = socket.lend(tile) else {
+                break
+            }
             // The outbox lets go of its own hold when the message has left.
             tile.retain()
             if holds.isEmpty {

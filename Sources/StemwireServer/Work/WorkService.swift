@@ -46,7 +46,8 @@ actor WorkService {
 
     /// - Parameter announce: told what an operator wants to know.
     init(
-        on reactor: Reactor, in context: Context, access: SocketGuard, pins: TilePins, lent: TilePins, sendsChecksums: Bool,
+        on reactor: Reactor, in context: Context, access: SocketGuard, pins: TilePins, lent: TilePins,
+        sendsChecksums: Bool,
         parts: Parts, settings: DispatchDesk.Settings, announce: @escaping @Sendable (WireEvent) -> Void
     ) throws(ZMQError) {
         self.reactor = reactor

@@ -301,11 +301,10 @@ def test_frames_read_in_the_servers_memory_give_the_same(
     assert found[0] == found[1]
 
 
-def test_a_worker_that_stood_still_spoils_nothing(
-    serve: Serve, worker: Start, tmp_path: Path, images: merlin.Images
-) -> None:
-    """What it read before is overwritten when it wakes up, and what it computes from it counts for nothing."""
-    program = serve(merlin.record(tmp_path, images, KIND), *BASE, "--ring", "1")
+def test_a_worker_that_stood_still_spoils_nothing(serve: Serve, worker: Start, tmp_path: Path) -> None:
+    """What it was reading is overwritten when it wakes up, and what it makes of it counts for nothing."""
+    images = merlin.images(NAV, (256, 256), KIND)
+    program = serve(merlin.record(tmp_path, images, KIND), *BASE, "--ring", "16", "--nav-shape", *map(str, NAV))
     sleepy = worker(program, "udfs:Slow")
     sleepy.wait_for("connected")
     with stemwire.connect(program.address) as connection:
