@@ -24,6 +24,7 @@ class _Line:
         self.total = 0
         self._beside = ""
         self._shown_at = 0.0
+        self._is_closed = False
 
     def set_postfix(self, *, refresh: bool, **counts: int) -> None:
         self._beside = "".join(f", {name} {count}" for name, count in counts.items())
@@ -35,7 +36,9 @@ class _Line:
             self._write("\r")
 
     def close(self) -> None:
-        self._write("\n", "\r" if sys.stderr.isatty() else "")
+        if not self._is_closed:
+            self._is_closed = True
+            self._write("\n", "\r" if sys.stderr.isatty() else "")
 
     def _write(self, behind: str, before: str = "") -> None:
         share = self.n / self.total if self.total else 0.0
