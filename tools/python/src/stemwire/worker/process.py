@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -119,6 +119,7 @@ class Worker:
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
+        self._poller = self._make_poller(None)
         self._leave_within: float | None = None
         self._ending: End | None = None
         self._lane: Lane | None = None
@@ -186,14 +187,9 @@ class Worker:
     # One turn: what the connection, the computing thread and the clock have to tell
 
     def _turn(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._wake_in, zmq.POLLIN)
         lane = self._lane
-        if lane is not None:
-            for each in lane.sockets:
-                poller.register(each, zmq.POLLIN)
         wait = max(0.0, min(self._session.next_time - now(), _LONGEST_WAIT))
-        ready = dict(poller.poll(int(wait * 1000) + 1))
+        ready = dict(self._poller.poll(int(wait * 1000) + 1))
         if self._wake_in in ready:
             self._drain()
         if self._leave_within is not None:
@@ -205,7 +201,7 @@ class Worker:
         # Messages before the news of the connection's end.
         if self._lane is lane and lane is not None:
             self._receive(lane)
-            self._check(lane)
+            self._check(lane, ready)
         self._session.tick(now())
         self._perform(())
 
@@ -227,10 +223,10 @@ class Worker:
             self._session.receive(message, [len(each) for each in payloads], now())
             self._perform(payloads)
 
-    def _check(self, lane: Lane) -> None:
+    def _check(self, lane: Lane, ready: Collection[zmq.Socket[bytes]]) -> None:
         was_connected = lane.connected
         try:
-            lane.check(now())
+            lane.check_after(ready, now())
         except (NotStemwire, AccessDenied) as error:
             self._session.not_understood(str(error), now())
             return
@@ -325,6 +321,14 @@ class Worker:
         self._lane = Lane(
             self._context, zmq.DEALER, self._endpoint, receive_limit=_RECEIVE_QUEUE, linger_ms=_LINGER_MS, send_limit=0
         )
+        self._poller = self._make_poller(self._lane)
+
+    def _make_poller(self, lane: Lane | None) -> zmq.Poller:
+        poller = zmq.Poller()
+        poller.register(self._wake_in, zmq.POLLIN)
+        for each in lane.sockets if lane is not None else ():
+            poller.register(each, zmq.POLLIN)
+        return poller
 
     def _send(self, message: pb.WorkMessage, payload: Payload) -> None:
         if self._lane is not None:
