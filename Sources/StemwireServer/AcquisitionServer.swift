@@ -83,7 +83,7 @@ public final class AcquisitionServer: Sendable {
     }
 
     private func open(_ parts: inout Parts) async throws -> Endpoints {
-        let ring = try FrameRing(.init(totalBytes: configuration.ringBytes))
+        let ring = try FrameRing(.init(totalBytes: configuration.ringBytes, isShared: true))
         let frames = try frameStore(of: ring)
         let session = AcquisitionID.random().bytes
         let liveWake = try WakeUp()
@@ -138,7 +138,7 @@ public final class AcquisitionServer: Sendable {
         parts.live = live
         let work = try WorkService(
             on: parts.reactors[2], in: parts.context, access: guards[2], pins: TilePins(of: ring, limit: share),
-            sendsChecksums: configuration.sendsChecksums,
+            lent: TilePins(of: ring, limit: configuration.ringBytes / 2), sendsChecksums: configuration.sendsChecksums,
             parts: WorkService.Parts(
                 ring: ring, frames: frames, queue: workQueue, wakeUp: workWake, table: table, results: results,
                 session: session),

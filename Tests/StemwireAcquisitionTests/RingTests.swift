@@ -1,3 +1,4 @@
+import Glibc
 import MerlinProtocol
 import StemwireSystem
 import StemwireTestSupport
@@ -271,4 +272,79 @@ final class Tally: Sendable {
     var value: Int { count.load(ordering: .acquiring) }
     func set(_ value: Int) { count.store(value, ordering: .releasing) }
     func add() { count.wrappingAdd(1, ordering: .relaxed) }
+}
+
+@Suite("Frame memory that others map")
+struct SharedRingTests {
+    /// The memory as another process has it.
+    private func mapped(_ memory: SharedMemory) throws -> UnsafeRawPointer {
+        let descriptor = open(memory.path, O_RDONLY)
+        try #require(descriptor >= 0, "\(memory.path): errno \(errno)")
+        defer { close(descriptor) }
+        var attributes = stat()
+        #expect(fstat(descriptor, &attributes) == 0 && attributes.st_ino == memory.inode)
+        #expect(attributes.st_size == memory.byteCount)
+        let base = try #require(mmap(nil, memory.byteCount, PROT_READ, MAP_SHARED, descriptor, 0))
+        try #require(base != MAP_FAILED)
+        return UnsafeRawPointer(base)
+    }
+
+    @Test("a tile is where its place says, and the slot's counter changes before the slot is filled anew")
+    func places() throws {
+        let ring = try FrameRing(.init(totalBytes: 4 * 8192, slotBytes: 8192, isShared: true))
+        let writer = ring.makeWriter()
+        let shared = try #require(ring.shared)
+        let base = try mapped(shared.memory)
+        defer { munmap(UnsafeMutableRawPointer(mutating: base), shared.memory.byteCount) }
+        let counters = base.assumingMemoryBound(to: UInt64.self)
+        let slot = try #require(writer.takeSlot())
+        let memory = writer.memory(slot)
+        for index in 0..<300 { memory[100 + index] = UInt8(truncatingIfNeeded: index) }
+        let tile = Tile(
+            generation: 1, firstPosition: 5, count: 3, partition: 0, stride: 100, dataOffset: 20,
+            holder: writer.holder(slot), firstHeader: UnsafeRawPointer(memory.baseAddress! + 115))
+        writer.publish(tile, holders: 1)
+        let place = try #require(ring.place(of: tile))
+        #expect(place.slot == slot && counters[slot] == place.filling)
+        #expect(
+            (0..<300).allSatisfy { base.load(fromByteOffset: place.offset + $0, as: UInt8.self) == memory[100 + $0] })
+        writer.close(slot)
+        #expect(counters[slot] == place.filling)
+        ring.release(tile)
+        #expect(writer.takeSlot() == slot)
+        #expect(counters[slot] != place.filling)
+        writer.close(slot)
+    }
+
+    @Test("cutting the ring anew changes all counters")
+    func reshaped() throws {
+        let ring = try FrameRing(.init(totalBytes: 8 * 8192, slotBytes: 8192, isShared: true))
+        let writer = ring.makeWriter()
+        let shared = try #require(ring.shared)
+        let base = try mapped(shared.memory)
+        defer { munmap(UnsafeMutableRawPointer(mutating: base), shared.memory.byteCount) }
+        let counters = UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt64.self), count: shared.slots)
+        let before = Array(counters)
+        writer.reshape(slotBytes: 16384)
+        #expect(zip(before, counters).allSatisfy { $0 != $1 })
+    }
+
+    @Test("others cannot write to it, nor change its size")
+    func readOnly() throws {
+        let ring = try FrameRing(.init(totalBytes: 4 * 8192, slotBytes: 8192, isShared: true))
+        let memory = try #require(ring.shared).memory
+        let descriptor = open(memory.path, O_RDWR)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        #expect(mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) == MAP_FAILED)
+        #expect(ftruncate(descriptor, 0) != 0)
+        var byte: UInt8 = 1
+        #expect(write(descriptor, &byte, 1) != 1)
+    }
+
+    @Test("a ring that is not shared has no places")
+    func notShared() throws {
+        let ring = try FrameRing(.init(totalBytes: 4 * 8192, slotBytes: 8192))
+        #expect(ring.shared == nil)
+    }
 }

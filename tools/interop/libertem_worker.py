@@ -171,7 +171,7 @@ def _acquire_passive(context: LiveContext, connection: Any, job: LiveJob) -> Liv
     # Somebody else arms and triggers, while this thread waits for the acquisition to begin.
     operator = Operator(job)
     with ThreadPoolExecutor(1) as elsewhere:
-        armed = elsewhere.submit(operator.arm_and_trigger)
+        armed = elsewhere.submit(operator.arm_and_trigger_for_reader)
         pending = connection.wait_for_acquisition(timeout=job.seconds)
         armed.result(timeout=job.seconds)
     if pending is None:

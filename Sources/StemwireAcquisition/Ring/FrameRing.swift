@@ -17,15 +17,18 @@ public final class FrameRing: Sendable {
         public var retainedBytes: Int
         /// Tiles in a slot, at most; at least two.
         public var tilesPerSlot: Int
+        /// Whether other processes of this machine and user can map the memory for reading, where the system can do that.
+        public var isShared: Bool
 
         public init(
             totalBytes: Int = 256 << 20, slotBytes: Int = FrameRing.usualSlotBytes, retainedBytes: Int = 0,
-            tilesPerSlot: Int = 64
+            tilesPerSlot: Int = 64, isShared: Bool = false
         ) {
             self.totalBytes = totalBytes
             self.slotBytes = slotBytes
             self.retainedBytes = retainedBytes
             self.tilesPerSlot = tilesPerSlot
+            self.isShared = isShared
         }
     }
 
@@ -48,14 +51,20 @@ public final class FrameRing: Sendable {
         let slotCount = max(Self.minimumSlots, configuration.totalBytes / slotBytes)
         let slabBytes = slotCount * slotBytes
         let tilesPerSlot = max(2, configuration.tilesPerSlot)
-        guard slotCount <= Int(Int32.max),
-            let slab = mmap(nil, slabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
-            slab != MAP_FAILED
+        // Where memory cannot be shared, frames are sent.
+        let shared = configuration.isShared ? try? SharedSlab(slabBytes: slabBytes, slotCount: slotCount) : nil
+        guard slotCount <= Int(Int32.max), let slab = shared?.slab ?? Self.privateMemory(slabBytes)
         else { throw SystemError(operation: "reserve \(slabBytes >> 20) MiB for frames") }
         self.configuration = configuration
         core = RingCore.make(
             slotBytes: slotBytes, slotCount: slotCount, tilesPerSlot: tilesPerSlot, isSpool: false, slab: slab,
-            slabBytes: slabBytes)
+            slabBytes: slabBytes, shared: shared)
+    }
+
+    private static func privateMemory(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        let memory = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0)
+        return memory == MAP_FAILED ? nil : memory
     }
 
     deinit { RingCore.destroy(core) }

@@ -42,9 +42,12 @@ struct RingCore: ~Copyable {
     let isSpool: Bool
     let slab: UnsafeMutableRawPointer
     let slabBytes: Int
+    /// What the slab is part of, if other processes can map it.
+    let shared: SharedSlab?
 
     init(
-        slotBytes: Int, slotCount: Int, tilesPerSlot: Int, isSpool: Bool, slab: UnsafeMutableRawPointer, slabBytes: Int
+        slotBytes: Int, slotCount: Int, tilesPerSlot: Int, isSpool: Bool, slab: UnsafeMutableRawPointer, slabBytes: Int,
+        shared: SharedSlab?
     ) {
         self.slotBytes = Atomic(slotBytes)
         self.slotCount = Atomic(slotCount)
@@ -53,19 +56,21 @@ struct RingCore: ~Copyable {
         self.isSpool = isSpool
         self.slab = slab
         self.slabBytes = slabBytes
+        self.shared = shared
         slots = .allocate(capacity: slotCount)
         tiles = .allocate(capacity: slotCount * tilesPerSlot)
     }
 
     /// All slots free, at an address that stays. `Tile.holder` and the release callback lead back to it.
     static func make(
-        slotBytes: Int, slotCount: Int, tilesPerSlot: Int, isSpool: Bool, slab: UnsafeMutableRawPointer, slabBytes: Int
+        slotBytes: Int, slotCount: Int, tilesPerSlot: Int, isSpool: Bool, slab: UnsafeMutableRawPointer, slabBytes: Int,
+        shared: SharedSlab? = nil
     ) -> UnsafeMutablePointer<RingCore> {
         let core = UnsafeMutablePointer<RingCore>.allocate(capacity: 1)
         core.initialize(
             to: RingCore(
                 slotBytes: slotBytes, slotCount: slotCount, tilesPerSlot: tilesPerSlot, isSpool: isSpool, slab: slab,
-                slabBytes: slabBytes))
+                slabBytes: slabBytes, shared: shared))
         for index in 0..<slotCount {
             (core.pointee.slots + index).initialize(to: RingSlot(index: Int32(index), core: core))
         }
@@ -78,7 +83,8 @@ struct RingCore: ~Copyable {
     static func destroy(_ core: UnsafeMutablePointer<RingCore>) {
         guard core.pointee.freeCount.load(ordering: .acquiring) == core.pointee.slotCount.load(ordering: .relaxed)
         else { return }
-        munmap(core.pointee.slab, core.pointee.slabBytes)
+        // Shared memory goes with its last owner.
+        if core.pointee.shared == nil { munmap(core.pointee.slab, core.pointee.slabBytes) }
         core.pointee.slots.deinitialize(count: core.pointee.capacity)
         core.pointee.slots.deallocate()
         core.pointee.tiles.deallocate()

@@ -40,6 +40,7 @@ public final class RingWriter {
         while true {
             if let index = core.pointee.pop() {
                 let slot = core.pointee.slots + Int(index)
+                core.pointee.shared?.willFill(Int(index))
                 // Before the first hold: whoever retains the slot from now on sees no old tiles.
                 slot.pointee.tileCount.store(0, ordering: .relaxed)
                 slot.pointee.firstPosition.store(.max, ordering: .relaxed)
@@ -124,6 +125,7 @@ public final class RingWriter {
         let bytes = core.pointee.slabBytes / FrameRing.minimumSlots < rounded ? slotBytes : rounded
         let count = min(core.pointee.slabBytes / bytes, core.pointee.capacity)
         precondition(count >= FrameRing.minimumSlots, "the ring is too small for messages of \(slotBytes) bytes")
+        for slot in 0..<core.pointee.slotCount.load(ordering: .relaxed) { core.pointee.shared?.willFill(slot) }
         core.pointee.slotBytes.store(bytes, ordering: .relaxed)
         core.pointee.slotCount.store(count, ordering: .relaxed)
         core.pointee.fillFreeList(count: count)

@@ -2830,7 +2830,7 @@ public nonisolated struct WireWorkMessage: Sendable {
     set {kind = .planned(newValue)}
   }
 
-  /// One payload part: the frames, as in the live stream.
+  /// One payload part: the frames, as in the live stream; none when `memory` says where they lie.
   public var work: WireWorkTile {
     get {
       if case .work(let v)? = kind {return v}
@@ -2929,6 +2929,14 @@ public nonisolated struct WireWorkMessage: Sendable {
     set {kind = .withdrew(newValue)}
   }
 
+  public var frameMemoryMapped: WireFrameMemoryMapped {
+    get {
+      if case .frameMemoryMapped(let v)? = kind {return v}
+      return WireFrameMemoryMapped()
+    }
+    set {kind = .frameMemoryMapped(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -2945,7 +2953,7 @@ public nonisolated struct WireWorkMessage: Sendable {
     /// To a worker. Payload parts: one for each entry of `arrays`.
     case plan(WireWorkPlan)
     case planned(WirePlanned)
-    /// One payload part: the frames, as in the live stream.
+    /// One payload part: the frames, as in the live stream; none when `memory` says where they lie.
     case work(WireWorkTile)
     case closed(WireWorkClosed)
     /// One payload part for each buffer of each section, in order.
@@ -2960,6 +2968,7 @@ public nonisolated struct WireWorkMessage: Sendable {
     case ask(WireAsk)
     case holding(WireHolding)
     case withdrew(WireWithdrew)
+    case frameMemoryMapped(WireFrameMemoryMapped)
 
   }
 
@@ -3025,6 +3034,9 @@ public nonisolated struct WireWorkerOffer: Sendable {
 
   public var process: UInt64 = 0
 
+  /// It can read frames in the server's memory, if that is on the same machine.
+  public var readsMemory: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -3059,6 +3071,73 @@ public nonisolated struct WireWorkWelcome: Sendable {
 
   /// A peer that is silent for so long counts as dead, on both sides.
   public var silenceLimitMs: UInt32 = 0
+
+  /// To a worker on the server's machine that reads memory.
+  public var frameMemory: WireFrameMemory {
+    get {_frameMemory ?? WireFrameMemory()}
+    set {_frameMemory = newValue}
+  }
+  /// Returns true if `frameMemory` has been explicitly set.
+  public var hasFrameMemory: Bool {self._frameMemory != nil}
+  /// Clears the value of `frameMemory`. Subsequent reads from it will return its default value.
+  public mutating func clearFrameMemory() {self._frameMemory = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _frameMemory: WireFrameMemory? = nil
+}
+
+/// Where a process on the server's machine finds the memory that frames are received into.
+public nonisolated struct WireFrameMemory: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Of a file to be mapped for reading. It begins with a 64-bit counter for each slot, in the machine's byte order.
+  public var path: String = String()
+
+  public var bytes: UInt64 = 0
+
+  /// Of the file: another number belongs to another file, as under the same path in another container.
+  public var inode: UInt64 = 0
+
+  public var slots: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Of a worker that has mapped the memory: frames need not be sent to it from now on.
+public nonisolated struct WireFrameMemoryMapped: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// Consecutive frames in the frame memory.
+public nonisolated struct WireFramesInMemory: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var firstPosition: UInt64 = 0
+
+  public var count: UInt32 = 0
+
+  /// From the start of the file to the first frame's message.
+  public var offset: UInt64 = 0
+
+  public var slot: UInt32 = 0
+
+  /// What the slot's counter is as long as the frames are there.
+  public var filling: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3321,6 +3400,7 @@ public nonisolated struct WireWorkTile: Sendable {
   /// Clears the value of `item`. Subsequent reads from it will return its default value.
   public mutating func clearItem() {self._item = nil}
 
+  /// Where `memory` is not empty: the first frames' position, and count and bytes of all.
   public var tile: WireTile {
     get {_tile ?? WireTile()}
     set {_tile = newValue}
@@ -3329,6 +3409,8 @@ public nonisolated struct WireWorkTile: Sendable {
   public var hasTile: Bool {self._tile != nil}
   /// Clears the value of `tile`. Subsequent reads from it will return its default value.
   public mutating func clearTile() {self._tile = nil}
+
+  public var memory: [WireFramesInMemory] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -8876,7 +8958,7 @@ nonisolated extension WireRunList: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireWorkMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WorkMessage"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}welcome\0\u{1}credit\0\u{1}fetch\0\u{1}tile\0\u{3}fetch_end\0\u{1}beat\0\u{1}bye\0\u{1}failure\0\u{1}plan\0\u{1}planned\0\u{1}work\0\u{1}closed\0\u{1}result\0\u{1}failed\0\u{1}ack\0\u{1}withdraw\0\u{3}plan_over\0\u{3}merge_task\0\u{3}merge_task_done\0\u{1}ask\0\u{1}holding\0\u{1}withdrew\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}welcome\0\u{1}credit\0\u{1}fetch\0\u{1}tile\0\u{3}fetch_end\0\u{1}beat\0\u{1}bye\0\u{1}failure\0\u{1}plan\0\u{1}planned\0\u{1}work\0\u{1}closed\0\u{1}result\0\u{1}failed\0\u{1}ack\0\u{1}withdraw\0\u{3}plan_over\0\u{3}merge_task\0\u{3}merge_task_done\0\u{1}ask\0\u{1}holding\0\u{1}withdrew\0\u{3}frame_memory_mapped\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9183,6 +9265,19 @@ nonisolated extension WireWorkMessage: SwiftProtobuf.Message, SwiftProtobuf._Mes
           self.kind = .withdrew(v)
         }
       }()
+      case 24: try {
+        var v: WireFrameMemoryMapped?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .frameMemoryMapped(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .frameMemoryMapped(v)
+        }
+      }()
       default: break
       }
     }
@@ -9286,6 +9381,10 @@ nonisolated extension WireWorkMessage: SwiftProtobuf.Message, SwiftProtobuf._Mes
       guard case .withdrew(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
     }()
+    case .frameMemoryMapped?: try {
+      guard case .frameMemoryMapped(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -9364,7 +9463,7 @@ nonisolated extension WireWorkHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireWorkerOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WorkerOffer"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}udfs\0\u{1}threads\0\u{3}memory_bytes\0\u{1}host\0\u{1}process\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}udfs\0\u{1}threads\0\u{3}memory_bytes\0\u{1}host\0\u{1}process\0\u{3}reads_memory\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9377,6 +9476,7 @@ nonisolated extension WireWorkerOffer: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.memoryBytes) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.host) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.process) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.readsMemory) }()
       default: break
       }
     }
@@ -9398,6 +9498,9 @@ nonisolated extension WireWorkerOffer: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.process != 0 {
       try visitor.visitSingularUInt64Field(value: self.process, fieldNumber: 5)
     }
+    if self.readsMemory != false {
+      try visitor.visitSingularBoolField(value: self.readsMemory, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -9407,6 +9510,7 @@ nonisolated extension WireWorkerOffer: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.memoryBytes != rhs.memoryBytes {return false}
     if lhs.host != rhs.host {return false}
     if lhs.process != rhs.process {return false}
+    if lhs.readsMemory != rhs.readsMemory {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -9449,7 +9553,7 @@ nonisolated extension WireUdfOffer: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireWorkWelcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WorkWelcome"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}session\0\u{3}beat_interval_ms\0\u{3}silence_limit_ms\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}session\0\u{3}beat_interval_ms\0\u{3}silence_limit_ms\0\u{3}frame_memory\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9461,12 +9565,17 @@ nonisolated extension WireWorkWelcome: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 2: try { try decoder.decodeSingularBytesField(value: &self.session) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.beatIntervalMs) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.silenceLimitMs) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._frameMemory) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.version != 0 {
       try visitor.visitSingularUInt32Field(value: self.version, fieldNumber: 1)
     }
@@ -9479,6 +9588,9 @@ nonisolated extension WireWorkWelcome: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.silenceLimitMs != 0 {
       try visitor.visitSingularUInt32Field(value: self.silenceLimitMs, fieldNumber: 4)
     }
+    try { if let v = self._frameMemory {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -9487,6 +9599,121 @@ nonisolated extension WireWorkWelcome: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.session != rhs.session {return false}
     if lhs.beatIntervalMs != rhs.beatIntervalMs {return false}
     if lhs.silenceLimitMs != rhs.silenceLimitMs {return false}
+    if lhs._frameMemory != rhs._frameMemory {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireFrameMemory: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".FrameMemory"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}bytes\0\u{1}inode\0\u{1}slots\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.inode) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.slots) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.path.isEmpty {
+      try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
+    }
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 2)
+    }
+    if self.inode != 0 {
+      try visitor.visitSingularUInt64Field(value: self.inode, fieldNumber: 3)
+    }
+    if self.slots != 0 {
+      try visitor.visitSingularUInt32Field(value: self.slots, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireFrameMemory, rhs: WireFrameMemory) -> Bool {
+    if lhs.path != rhs.path {return false}
+    if lhs.bytes != rhs.bytes {return false}
+    if lhs.inode != rhs.inode {return false}
+    if lhs.slots != rhs.slots {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireFrameMemoryMapped: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".FrameMemoryMapped"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireFrameMemoryMapped, rhs: WireFrameMemoryMapped) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireFramesInMemory: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".FramesInMemory"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_position\0\u{1}count\0\u{1}offset\0\u{1}slot\0\u{1}filling\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.firstPosition) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.slot) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.filling) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.firstPosition != 0 {
+      try visitor.visitSingularUInt64Field(value: self.firstPosition, fieldNumber: 1)
+    }
+    if self.count != 0 {
+      try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 2)
+    }
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 3)
+    }
+    if self.slot != 0 {
+      try visitor.visitSingularUInt32Field(value: self.slot, fieldNumber: 4)
+    }
+    if self.filling != 0 {
+      try visitor.visitSingularUInt64Field(value: self.filling, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireFramesInMemory, rhs: WireFramesInMemory) -> Bool {
+    if lhs.firstPosition != rhs.firstPosition {return false}
+    if lhs.count != rhs.count {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.slot != rhs.slot {return false}
+    if lhs.filling != rhs.filling {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -9990,7 +10217,7 @@ nonisolated extension WireWorkItem: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireWorkTile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WorkTile"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{1}tile\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}item\0\u{1}tile\0\u{1}memory\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -10000,6 +10227,7 @@ nonisolated extension WireWorkTile: SwiftProtobuf.Message, SwiftProtobuf._Messag
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._item) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._tile) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.memory) }()
       default: break
       }
     }
@@ -10016,12 +10244,16 @@ nonisolated extension WireWorkTile: SwiftProtobuf.Message, SwiftProtobuf._Messag
     try { if let v = self._tile {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
+    if !self.memory.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.memory, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireWorkTile, rhs: WireWorkTile) -> Bool {
     if lhs._item != rhs._item {return false}
     if lhs._tile != rhs._tile {return false}
+    if lhs.memory != rhs.memory {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -21,6 +21,17 @@ extension WireTile {
     }
 }
 
+extension WireFramesInMemory {
+    init(_ tile: Tile, at place: FramePlace) {
+        self.init()
+        firstPosition = UInt64(tile.firstPosition)
+        count = UInt32(tile.count)
+        offset = UInt64(place.offset)
+        slot = UInt32(place.slot)
+        filling = place.filling
+    }
+}
+
 extension WireEnd {
     /// - Parameter record: what the server knows of the acquisition; nil when no good frame came, or it is kept no more.
     init(_ summary: AcquisitionSummary, record: AcquisitionRecord?) {

@@ -292,6 +292,7 @@ final class DispatchDesk {
     func forget(_ worker: RemoteWorker) {
         table.offered.withLock { $0[worker.id] = nil }
         workers[worker.id] = nil
+        worker.endAll()
     }
 
     /// A message from a worker; false when it is none for a server.
@@ -300,23 +301,29 @@ final class DispatchDesk {
         case .credit(let credit):
             worker.takesWork = credit.items > 0
             tell(.credit(worker.id, items: Int(min(credit.items, 1 << 16)), bytes: Int(clamping: credit.bytes)))
+        case .frameMemoryMapped:
+            worker.readsMemory = true
         case .result(let result):
             let (item, attempt) = item(result.item)
+            worker.ended(item, attempt)
             pendingResult = (result, payload)
             tell(.result(item, attempt: attempt, from: worker.id))
             pendingResult = nil
         case .failed(let failed):
             let (item, attempt) = item(failed.item)
+            worker.ended(item, attempt)
             let text = failed.udf.isEmpty ? failed.message : "UDF \(failed.udf): \(failed.message)"
             tell(.failed(item, attempt: attempt, from: worker.id, failed.udfError ? .udf(text) : .worker(text)))
         case .holding(let holding):
             let (item, attempt) = item(holding.item)
+            if !holding.isWhole { worker.ended(item, attempt) }
             tell(
                 holding.isWhole
                     ? .working(item, attempt: attempt, from: worker.id)
                     : .missing(item, attempt: attempt, from: worker.id))
         case .withdrew(let withdrew):
             let (item, attempt) = item(withdrew.item)
+            worker.ended(item, attempt)
             tell(.withdrew(item, attempt: attempt, from: worker.id))
         case .mergeTaskDone(let done):
             foreignTasks.take(done, payload, from: worker)

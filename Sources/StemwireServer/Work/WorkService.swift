@@ -47,16 +47,16 @@ actor WorkService {
 
     /// - Parameter announce: told what an operator wants to know.
     init(
-        on reactor: Reactor, in context: Context, access: SocketGuard, pins: TilePins, sendsChecksums: Bool,
-        parts: Parts,
-        settings: DispatchDesk.Settings, announce: @escaping @Sendable (WireEvent) -> Void
+        on reactor: Reactor, in context: Context, access: SocketGuard, pins: TilePins, lent: TilePins,
+        sendsChecksums: Bool,
+        parts: Parts, settings: DispatchDesk.Settings, announce: @escaping @Sendable (WireEvent) -> Void
     ) throws(ZMQError) {
         self.reactor = reactor
         self.parts = parts
         self.settings = settings
         self.announce = announce
         socket = try WorkSocket(
-            in: context, access: access, ring: parts.ring, pins: pins, sendsChecksums: sendsChecksums)
+            in: context, access: access, ring: parts.ring, pins: pins, lent: lent, sendsChecksums: sendsChecksums)
         counters = socket.counters
     }
 
@@ -174,6 +174,12 @@ actor WorkService {
         let interval = worker == nil ? Self.clientBeatInterval : settings.beatInterval
         welcome.beatIntervalMs = UInt32(interval / .milliseconds(1))
         welcome.silenceLimitMs = UInt32(settings.silenceLimit / .milliseconds(1))
+        if hello.worker.readsMemory, worker?.isOnThisMachine == true, let shared = parts.ring.shared {
+            welcome.frameMemory.path = shared.memory.path
+            welcome.frameMemory.bytes = UInt64(shared.memory.byteCount)
+            welcome.frameMemory.inode = shared.memory.inode
+            welcome.frameMemory.slots = UInt32(shared.slots)
+        }
         _ = socket.send(.welcome(welcome), to: routingID)
         if let worker {
             dispatch?.welcome(worker, hello)

@@ -24,17 +24,21 @@ final class WorkSocket {
     let counters = Counters()
     /// How much of the ring is in the socket's queues.
     let pins: TilePins
+    /// How much of the ring is held for workers that read it where it lies.
+    let lent: TilePins
     private let ring: FrameRing
     private let sendsChecksums: Bool
     private let socket: Socket
     private let access: SocketGuard
 
     init(
-        in context: Context, access: SocketGuard, ring: FrameRing, pins: TilePins, sendsChecksums: Bool
+        in context: Context, access: SocketGuard, ring: FrameRing, pins: TilePins, lent: TilePins,
+        sendsChecksums: Bool
     ) throws(ZMQError) {
         self.access = access
         self.ring = ring
         self.pins = pins
+        self.lent = lent
         self.sendsChecksums = sendsChecksums
         var options = SocketOptions.forPeers(
             queue: 128, largestMessage: WireLimits.resultPartBytes, heartbeat: .milliseconds(500),
@@ -106,6 +110,13 @@ final class WorkSocket {
         let outcome = send(kind(header), to: routingID) { $0.append(Message(pinned.tile.bytes, owner: pinned)) }
         if outcome == .sent { counters.tilesSent.wrappingAdd(1, ordering: .relaxed) }
         return outcome
+    }
+
+    /// Where a process on this machine finds a tile that the caller holds, and the hold for it, which takes over the
+    /// caller's; nil when the tile is to be sent.
+    func lend(_ tile: Tile) -> (place: FramePlace, hold: PinnedTile)? {
+        guard let place = ring.place(of: tile), lent.take(tile) else { return nil }
+        return (place, PinnedTile(tile, in: ring, countedIn: lent))
     }
 
     /// Refuses what a peer's role does not allow.

@@ -175,3 +175,21 @@ def test_a_run_that_nobody_can_do_is_over_at_once() -> None:
     follower.status(status_of_run(True, "no worker can do it", generation=2), 0.0)
     assert follower.done
     assert follower.error == "no worker can do it"
+
+
+def test_an_acquisition_that_the_server_keeps_no_more_is_not_waited_for() -> None:
+    follower = ResultFollower("r", 1)
+    tell(follower, channel(1), 0.0)
+    tell(follower, end("sum"), 0.1)
+    follower.status(status_of_run(finished=False), 0.2)
+    assert follower.wants_snapshot(1.0)
+    follower.forgotten(1.0)
+    assert follower.done
+    assert follower.changed()
+    assert not follower.results.final
+
+
+def test_a_server_without_acquisitions_is_waited_for() -> None:
+    follower = ResultFollower("r", 1)
+    follower.forgotten(0.0)
+    assert not follower.done

@@ -35,7 +35,7 @@ def run(block: str, program: Program, names: dict[str, Any], **replaced: str) ->
 
 
 def test_all_examples_are_run() -> None:
-    assert [len(blocks(kind)) for kind in ("client", "libertem", "worker")] == [3, 2, 2]
+    assert [len(blocks(kind)) for kind in ("client", "libertem", "worker")] == [4, 2, 2]
 
 
 def test_client(serve: Serve) -> None:

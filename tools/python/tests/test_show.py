@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import uuid
 
 import numpy as np
@@ -88,3 +90,29 @@ def test_the_viewers_page(serve: Serve) -> None:
         assert frame.src == f"http://127.0.0.1:{program.ports['http_port']}/"
         with pytest.raises(stemwire.ServerUnreachable, match="http-port"):
             server.show(1)
+
+    async def shown() -> str:
+        async with await stemwire.aio.connect(program.address) as server:
+            page = await server.show(program.ports["http_port"])
+            return str(page.src)
+
+    assert asyncio.run(shown()) == frame.src
+
+
+def test_progress_without_tqdm(
+    serve: Serve, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    program = serve("synthetic", "--nav-shape", "16", "16")
+    with stemwire.connect(program.address) as server:
+        server.run("sumsig", progress=True)
+    assert "100% of 256 frames" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_told_before_anything_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("matplotlib", "xarray"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=r"pip install 'stemwire\[plot\]'"):
+        LivePlot()
+    with pytest.raises(ImportError, match=r"pip install 'stemwire\[xarray\]'"):
+        channel("bf", np.zeros((2, 2))).to_xarray()

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import uuid
 from typing import Any
 
 import numpy as np
 import pytest
 
+from stemwire._core.messages import FormatCache
+from stemwire._wire import stemwire_pb2 as pb
+from stemwire.errors import ProtocolError
 from stemwire.frames import FrameFormat, Tile
 from stemwire.worker import swapping
+from stemwire.worker.frames import PartitionFrames
+from stemwire.worker.memory import FrameMemory, FramesGone
+from stemwire.worker.plans import Meta
 
 SIG = (24, 40)
 COUNT = 5
@@ -56,3 +64,51 @@ def test_frames_that_are_not_there_are_an_error() -> None:
     tile, _ = made(">u2", gap=1)
     with pytest.raises((ValueError, TypeError)):
         swapping.read_frames(tile, range(3, 7), (), np.zeros((4, *SIG), np.float32))
+
+
+def shared(slots: int = 2) -> tuple[int, memoryview, pb.FrameMemory]:
+    """A server's memory for frames: its descriptor, its bytes, and what a worker is told of it."""
+    size = 4096 * (slots + 1)
+    descriptor = os.memfd_create("test")
+    os.truncate(descriptor, size)
+    data = memoryview(mmap.mmap(descriptor, size))
+    inode = os.fstat(descriptor).st_ino
+    return descriptor, data, pb.FrameMemory(path=f"/proc/self/fd/{descriptor}", bytes=size, inode=inode, slots=slots)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="shared memory of this kind is Linux's")
+def test_frames_in_the_servers_memory_count_only_while_they_are_there() -> None:
+    descriptor, data, told = shared()
+    fillings = data[:16].cast("Q")
+    fillings[1] = 7
+    form = pb.FrameFormat(pixel_type="U16", data_offset=0, payload_bytes=16, sig_shape=[2, 4], dtype="uint16")
+    first = pb.Tile(acquisition=bytes(16), partition=0, format=form, stride=20, header_offset=2, pixel_offset=4)
+    place = pb.FramesInMemory(first_position=4, count=3, offset=4096, slot=1, filling=7)
+    frames = np.arange(24, dtype=">u2").reshape(3, 8)
+    for index in range(3):
+        start = 4096 + 20 * index + 4
+        data[start : start + 16] = frames[index].tobytes()
+    memory = FrameMemory(told)
+    try:
+        (tile,) = memory.tiles(first, [place], FormatCache())
+        meta = Meta(uuid.UUID(int=0), (8,), (2, 4), np.dtype("u2"), 8, tile.format)
+        part = PartitionFrames(meta, 0, [tile])
+        out = np.zeros((3, 2, 4), np.float32)
+        part.read(range(4, 7), out)
+        assert np.array_equal(out.reshape(3, 8), frames)
+        # Of what follows, no UDF ever sees a byte.
+        fillings[1] = 8
+        with pytest.raises(FramesGone):
+            part.read(range(4, 5), out[:1])
+        for wrong in ({"offset": told.bytes - 10}, {"slot": 2}, {"count": 0}):
+            changed = pb.FramesInMemory()
+            changed.CopyFrom(place)
+            for name, value in wrong.items():
+                setattr(changed, name, value)
+            with pytest.raises(ProtocolError):
+                memory.tiles(first, [changed], FormatCache())
+        told.inode += 1
+        with pytest.raises(ProtocolError, match="container"):
+            FrameMemory(told)
+    finally:
+        os.close(descriptor)

@@ -279,3 +279,58 @@ def test_a_worker_outlives_its_server(
     process.wait_for("connected", lambda told: told["epoch"] > 1)
     with stemwire.connect(again.address) as connection:
         assert connection.run({"s": stemwire.udf("Slow", seconds=0.0)}, timeout=30).complete
+
+
+@pytest.mark.parametrize("kind", [KIND, Kind("R64", 12)], ids=str)
+def test_frames_read_in_the_servers_memory_give_the_same(
+    serve: Serve, worker: Start, tmp_path: Path, kind: Kind
+) -> None:
+    sig = SIG if kind is KIND else (256, 256)
+    program = serve(merlin.record(tmp_path, merlin.images(NAV, sig, kind), kind), *BASE)
+    found = []
+    udfs = {"b": stemwire.udf("Brightest", above=3.5), "s": "spread", "sum": "sum", "sumsig": "sumsig"}
+    with stemwire.connect(program.address) as connection:
+        for options in ((), ("--no-shared-memory",)):
+            process = worker(program, "udfs:Brightest", "spread=udfs:Spread", options=options)
+            reads = process.wait_for("connected")["reads_memory"]
+            assert reads == (not options)
+            results = connection.run(udfs, timeout=30)
+            assert results.complete
+            found.append({name: channel.data.tobytes() for name, channel in results.items()})
+            assert process.stop() == 0
+    assert found[0] == found[1]
+
+
+def test_a_worker_that_stood_still_spoils_nothing(serve: Serve, worker: Start, tmp_path: Path) -> None:
+    """What it was reading is overwritten when it wakes up, and what it makes of it counts for nothing."""
+    images = merlin.images(NAV, (256, 256), KIND)
+    program = serve(merlin.record(tmp_path, images, KIND), *BASE, "--ring", "16", "--nav-shape", *map(str, NAV))
+    sleepy = worker(program, "udfs:Slow")
+    sleepy.wait_for("connected")
+    with stemwire.connect(program.address) as connection:
+        expected = connection.run(stemwire.udf("Slow", seconds=0.0), timeout=30)
+        run = connection.start_run(stemwire.udf("Slow", seconds=0.05), acquisitions=1)
+        connection.arm(trigger="soft")
+        connection.trigger()
+        wait_until(lambda: any(each.positions_processed for each in connection.runs() if each.run == run))
+        sleepy.process.send_signal(signal.SIGSTOP)
+        try:
+            worker(program, "udfs:Slow").wait_for("connected")
+            wait_until(lambda: connection.snapshot(run).final)
+            results = connection.snapshot(run)
+            for _ in range(2):
+                connection.run(stemwire.udf("Slow", seconds=0.0), timeout=30)
+        finally:
+            sleepy.process.send_signal(signal.SIGCONT)
+        sleepy.wait_for("connected", lambda told: told["epoch"] > 1)
+        again = connection.run(stemwire.udf("Slow", seconds=0.01), timeout=30)
+    for each in (results, again):
+        np.testing.assert_array_equal(each["Slow.total"].data, images.sum(axis=(2, 3)))
+        assert each["Slow.sum"].data.tobytes() == expected["Slow.sum"].data.tobytes()
+
+
+def wait_until(test: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not test():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -15,6 +15,7 @@ from stemwire._core.worker_actions import (
     End,
     Ending,
     Forget,
+    Map,
     Merge,
     Prepare,
     Send,
@@ -312,3 +313,83 @@ def test_whatever_a_server_sends(seed: int) -> None:
         assert len(session._work._items) == len(session._work._ids)
     driver.session.leave(0.0, driver.now)
     assert isinstance(driver.actions()[-1], End)
+
+
+PLACES = [pb.FramesInMemory(first_position=0, count=3, offset=64), pb.FramesInMemory(first_position=3, count=1)]
+
+
+def memory_driver() -> Driver:
+    driver = Driver()
+    driver.session.offer.reads_memory = True
+    driver.session.connected(driver.now)
+    (hello,) = driver.sent()
+    assert hello.hello.worker.reads_memory
+    told = pb.FrameMemory(path="/proc/1/fd/9", bytes=4096, inode=7, slots=2)
+    driver.receive(welcome=pb.WorkWelcome(version=1, session=b"s", frame_memory=told))
+    assert driver.actions()[0] == Map(told)
+    return driver
+
+
+def in_memory(driver: Driver, partition: int, count: int = 4) -> None:
+    tile = pb.Tile(acquisition=ACQUISITION, partition=partition, count=count, payload_bytes=400)
+    driver.receive(work=pb.WorkTile(item=item(partition), tile=tile, memory=PLACES))
+
+
+def test_frames_in_the_servers_memory() -> None:
+    driver = memory_driver()
+    driver.session.mapped()
+    assert driver.kinds() == ["frame_memory_mapped"]
+    driver.plan()
+    in_memory(driver, 7)
+    begun, taken = driver.actions()
+    assert isinstance(begun, Begin)
+    assert [(each.first_position, each.count) for each in taken.places] == [(0, 3), (3, 1)]
+    # Others may still be sent.
+    driver.frames(7, 2)
+    assert driver.close(7, 6) == begun.item
+
+
+def test_frames_that_are_there_no_more_are_given_back() -> None:
+    driver = memory_driver()
+    driver.session.mapped()
+    driver.plan()
+    in_memory(driver, 7)
+    serial = driver.close(7, 4)
+    driver.session.gone(serial)
+    (answer,) = driver.sent()
+    assert answer.holding == pb.Holding(item=item(7), is_whole=False)
+    assert driver.session._work.window == (3, 1000)
+    # Of a connection before, the server knows already that it is not done.
+    in_memory(driver, 8)
+    serial = driver.close(8, 4)
+    driver.session.disconnected(0.0)
+    driver.actions()
+    driver.session.gone(serial)
+    assert driver.sent() == []
+
+
+def test_places_that_cannot_be_read_fail_the_item() -> None:
+    driver = memory_driver()
+    driver.plan()
+    in_memory(driver, 7)
+    (answer,) = driver.sent()
+    assert not answer.failed.udf_error
+    driver.session.mapped()
+    driver.actions()
+    in_memory(driver, 8, count=5)
+    (answer,) = driver.sent()
+    assert "not as many" in answer.failed.message
+
+
+def test_memory_is_of_one_connection() -> None:
+    driver = memory_driver()
+    driver.session.mapped()
+    driver.session.disconnected(0.0)
+    driver.actions()
+    driver.session.mapped()
+    assert driver.sent() == []
+    driver.session.tick(0.1)
+    driver.connect()
+    driver.plan()
+    in_memory(driver, 7)
+    assert driver.kinds() == ["failed"]

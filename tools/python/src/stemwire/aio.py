@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, TypeVar
@@ -24,6 +25,7 @@ from ._io.steps import or_stop, step
 from ._io.tiles import FetchStream, TileStream
 from ._io.waiting import AsyncWaiter
 from .frames import Tile
+from .page import viewer_page
 from .plot import LivePlot
 from .progress import ShownStates
 from .requests import DEFAULT_TIMEOUT, Requests
@@ -179,6 +181,10 @@ class AsyncConnection(Requests, _AsyncClosing):
     updates = opened(streams.updates, AsyncUpdateIterator)
     scan = opened(streams.scan, AsyncScan)
     run = finished(streams.run)
+
+    async def show(self, port: int = 7480, *, height: int = 720, timeout: float = 5.0) -> Any:
+        """The viewer's page, to be shown in a notebook; `port` is the server's `--http-port`."""
+        return await asyncio.to_thread(viewer_page, self._client.address.host, port, height, timeout)
 
     async def close(self) -> None:
         self._client.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Concatenate, TypeVar
@@ -15,8 +14,8 @@ from . import streams
 from ._io.client import Client, TokenLike
 from ._io.waiting import BlockingWaiter
 from ._io.waiting import run as run_to_end
-from .errors import ServerUnreachable
 from .iterators import Closing, FetchIterator, FrameIterator, Scan, TileIterator, UpdateIterator
+from .page import viewer_page
 from .requests import DEFAULT_TIMEOUT, Requests, blocking
 from .results import Results
 
@@ -94,25 +93,25 @@ class Connection(Closing):
     get = blocking(Requests.get)
     set = blocking(Requests.set)
     cmd = blocking(Requests.cmd)
+    configure = blocking(Requests.configure)
+    command_file = blocking(Requests.command_file)
+    check = blocking(Requests.check)
     arm = blocking(Requests.arm)
     trigger = blocking(Requests.trigger)
     stop = blocking(Requests.stop)
     abort = blocking(Requests.abort)
+    wait = blocking(Requests.wait)
+    acquire = blocking(Requests.acquire)
+    picture = blocking(Requests.picture)
+    frame = blocking(Requests.frame)
+    history = blocking(Requests.history)
 
     def show(self, port: int = 7480, *, height: int = 720, timeout: float = 5.0) -> Any:
         """The viewer's page, to be shown in a notebook; `port` is the server's `--http-port`.
 
         Raises `ServerUnreachable` when there is no page. The browser reaches it at the address of this connection.
         """
-        from IPython.display import IFrame
-
-        host = self._client.address.host
-        url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-        try:
-            with urllib.request.urlopen(url, timeout=timeout):
-                return IFrame(url, width="100%", height=height)  # type: ignore[no-untyped-call,unused-ignore]
-        except OSError as error:
-            raise ServerUnreachable(f"there is no viewer's page at {url}: {error}; see --http-port") from None
+        return viewer_page(self._client.address.host, port, height, timeout)
 
     def close(self) -> None:
         """Ends the connection and its iterators; the server goes on."""

@@ -113,6 +113,12 @@ class DetectorUnreachable(RequestRefused, ConnectionError):
     code = "detectorUnreachable"
 
 
+class DetectorNonsense(RequestRefused, ConnectionError):
+    """What answers at the detector's control address does not speak as a Merlin."""
+
+    code = "detectorNonsense"
+
+
 class DetectorTimedOut(RequestRefused, TimeoutError):
     """The detector did not answer the server in time."""
 
@@ -153,6 +159,7 @@ _KINDS: dict[str, type[RequestRefused]] = {
         NotFound,
         DetectorRefused,
         DetectorUnreachable,
+        DetectorNonsense,
         DetectorTimedOut,
         WrongState,
         Forbidden,

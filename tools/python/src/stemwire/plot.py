@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .extras import extra
 from .results import Channel, Results
 
 _DIMENSIONS = 2
@@ -26,6 +27,7 @@ class LivePlot:
 
     def __init__(self, *channels: str, log: bool | Sequence[str] = (), cmap: str = "viridis") -> None:
         """Shows `channels` (all that have pictures, when none is given); `log`: those with a logarithmic scale."""
+        extra("matplotlib", "plot", "LivePlot")
         self._channels = channels
         self._log = log
         self._cmap = cmap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, TypeVar
@@ -10,9 +11,11 @@ import numpy.typing as npt
 from typing_extensions import ParamSpec
 
 from ._core.messages import SnapshotState
-from ._io.client import Client
+from ._io.client import arm_request
 from ._io.waiting import run as run_to_end
 from .inputs import Corrections, Inputs
+from .operations import Operations
+from .reports import Margins
 from .results import Results
 from .status import Directory, Done, RunStatus, Status
 from .udfs import UDFLike, as_udfs
@@ -35,14 +38,15 @@ def blocking(
     return call
 
 
-class Requests:
+class Requests(Operations):
     """What needs one answer and no stream."""
 
-    _client: Client
-
-    async def snapshot(self, run: str = "default", *, timeout: float | None = None) -> Results:
-        """The present results of a run: of the acquisition that runs, or of the last one."""
-        return _results(run, await self._client.snapshot(run=run, timeout=timeout))
+    async def snapshot(
+        self, run: str = "default", *, acquisition: uuid.UUID | None = None, timeout: float | None = None
+    ) -> Results:
+        """The present results of a run: of the acquisition that runs or the last one, or of `acquisition`, as long as
+        the server keeps it (`status().window`)."""
+        return _results(run, await self._client.snapshot(run=run, acquisition=acquisition, timeout=timeout))
 
     async def start_run(
         self,
@@ -113,10 +117,29 @@ class Requests:
         *,
         frames: int | None = None,
         trigger: str | None = None,
+        margins: Margins | None = None,
+        frames_per_partition: int | None = None,
+        endless: bool = False,
+        window: int | None = None,
         timeout: float | None = None,
     ) -> Done:
-        """Arms the detector, after setting what is given here."""
-        return await self._client.arm(nav_shape, frames, trigger, timeout)
+        """Arms the detector, after setting what is given here; the rest is as the server is set.
+
+        margins: frames that are no scan positions. frames_per_partition: scan positions that are worked on together.
+        endless: until told to stop; each `nav_shape` of frames becomes an acquisition with results of its own.
+        window: how many ended acquisitions, 1 to 64, the server keeps from now on with their results and, as far as
+        memory lasts, their frames: `status().window`, `snapshot(acquisition=…)`, `fetch(acquisition=…)`.
+        """
+        body = arm_request(
+            nav_shape,
+            frames,
+            trigger,
+            margins=margins,
+            frames_per_partition=frames_per_partition,
+            endless=endless,
+            window=window,
+        )
+        return await self._client.arm(body, timeout)
 
     async def trigger(self, *, timeout: float | None = None) -> Done:
         """Soft trigger."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .extras import extra
 from .status import Accounting, End, Start
 
 if TYPE_CHECKING:
@@ -96,8 +97,7 @@ class Channel:
 
     def to_xarray(self) -> xarray.DataArray:
         """As an `xarray.DataArray`; nav results carry `valid` as a coordinate. Needs the extra `xarray`."""
-        import xarray
-
+        made = extra("xarray", "xarray", "to_xarray()")
         coords = {"valid": (_nav_dims(len(self.nav_shape)), self.valid)} if self.kind == "nav" else {}
         attributes = {
             "acquisition": str(self.acquisition),
@@ -107,9 +107,10 @@ class Channel:
             "coverage": self.coverage,
             "final": int(self.final),
         }
-        return xarray.DataArray(
+        array: xarray.DataArray = made.DataArray(
             self.data, dims=self.dims, coords=coords, attrs=attributes, name=f"{self.udf}.{self.name}"
         )
+        return array
 
     def save(self, path: str | Path) -> Path:
         """Writes `data` as a `.npy` file, little-endian, without pickle."""
@@ -221,14 +222,14 @@ class Results(Mapping[str, Channel]):
 
     def to_xarray(self) -> xarray.Dataset:
         """As an `xarray.Dataset` with a variable for each channel. Needs the extra `xarray`."""
-        import xarray
+        made = extra("xarray", "xarray", "to_xarray()")
 
         arrays = {}
         for key, channel in self._channels.items():
             array = channel.to_xarray().drop_vars("valid", errors="ignore")
             own = {dim: f"{key}.{dim}" for dim in array.dims if str(dim).startswith("dim_")}
             arrays[key] = array.rename(own)
-        data = xarray.Dataset(arrays)
+        data: xarray.Dataset = made.Dataset(arrays)
         valid = self.valid
         if valid is not None and any(each.kind == "nav" for each in self._channels.values()):
             data = data.assign_coords(valid=(_nav_dims(valid.ndim), valid))

@@ -192,6 +192,51 @@ class RunStatus:
 
 
 @dataclass(frozen=True)
+class WorkerStatus:
+    """One who runs UDFs: a thread of the server, or a worker."""
+
+    name: str
+    host: str
+    is_local: bool
+    """A thread of the server."""
+    threads: int
+    in_flight: int
+    """Partitions that it has."""
+    done: int
+    redone: int
+    """Of what it had: done by others since."""
+    failed: int
+    rate: float
+    """Partitions a second."""
+    lag_seconds: float
+    """Age of the oldest partition that it has."""
+
+
+@dataclass(frozen=True)
+class WindowEntry:
+    acquisition: uuid.UUID
+    generation: int
+    frames_expected: int
+    frames_held: int
+    """What can be fetched."""
+    ended: bool
+
+
+@dataclass(frozen=True)
+class WindowStatus:
+    """The acquisitions that are there still, with results and frames; the window moves on with each new one."""
+
+    kept: int = 0
+    """Ended acquisitions that are kept, at most; the oldest go first."""
+    endless: bool = False
+    """The detector was armed to go on until it is stopped."""
+    first_generation: int = 0
+    """Of the first acquisition since it was armed; 0: it was not."""
+    entries: tuple[WindowEntry, ...] = ()
+    """The oldest first; the last one may still run."""
+
+
+@dataclass(frozen=True)
 class Status:
     """The server's state."""
 
@@ -210,6 +255,14 @@ class Status:
     uptime_seconds: float
     acquisitions: int
     work_peers: int
+    armed: bool = False
+    """The detector waits for its trigger, or sends."""
+    frames_written: int = 0
+    """Of the present or last acquisition, to `file_uri`."""
+    file_uri: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    workers: tuple[WorkerStatus, ...] = ()
+    window: WindowStatus = field(default_factory=WindowStatus)
 
     @property
     def ended(self) -> tuple[AcquisitionStatus, ...]:
@@ -249,3 +302,6 @@ class Done:
     generation: int
     state_before: str
     state_after: str
+    end_reason: str = ""
+    """Of stop and abort: how the acquisition ended; empty when there was none, or it had not ended in time."""
+    frames_expected: int = 0

@@ -20,6 +20,7 @@ from ._io.updates import UpdateStream
 from .inputs import Corrections, Inputs
 from .plot import LivePlot
 from .progress import ShownStates
+from .reports import Margins
 from .results import Results
 from .udfs import UDFLike, as_udfs
 
@@ -108,6 +109,7 @@ async def scan(
     join_current: bool = False,
     roi: npt.ArrayLike | None = None,
     corrections: Corrections | None = None,
+    margins: Margins | None = None,
     timeout: float | None = DEFAULT_SILENCE,
 ) -> ScanStream:
     """Starts a run of UDFs on one acquisition, arms the detector and triggers it.
@@ -119,6 +121,7 @@ async def scan(
     arm=False: the operator, or another program, starts the acquisition; the next one is taken, or with
     join_current the one that runs.
     roi: True for the scan positions to be worked on. corrections: of each frame, in place of the server's own.
+    margins: frames that are no scan positions, such as those of the beam's way back (`Margins(flyback=1)`).
     timeout: seconds without anything new after which `DeadlineExceeded` is raised.
     """
     chosen = as_udfs(udfs)
@@ -132,6 +135,7 @@ async def scan(
         join_current=join_current,
         timeout=timeout,
         inputs=Inputs.of(chosen, roi, corrections),
+        margins=margins,
     )
     await stream.open()
     return stream
@@ -148,6 +152,7 @@ async def run(
     join_current: bool = False,
     roi: npt.ArrayLike | None = None,
     corrections: Corrections | None = None,
+    margins: Margins | None = None,
     timeout: float | None = DEFAULT_SILENCE,
     progress: bool = False,
     plots: Iterable[LivePlot] = (),
@@ -165,6 +170,7 @@ async def run(
         join_current=join_current,
         roi=roi,
         corrections=corrections,
+        margins=margins,
         timeout=timeout,
     )
     shown = ShownStates(stream, progress, plots)

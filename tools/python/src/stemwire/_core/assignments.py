@@ -57,6 +57,8 @@ class Assignments:
     """What is sent is sent; else it waits, if it is an answer, and is forgotten, if not."""
     is_leaving: bool = False
     """No more work is taken."""
+    reads_memory: bool = False
+    """The server's memory is mapped."""
     _plans: dict[int, _Plan] = field(default_factory=dict)
     _items: dict[ItemID, _Item] = field(default_factory=dict)
     _ids: dict[int, ItemID] = field(default_factory=dict)
@@ -141,8 +143,12 @@ class Assignments:
         if plan is None:
             return
         tile, start = work.tile, plan.start
-        if len(payloads) != 1:
+        if len(payloads) != (0 if work.memory else 1):
             self._fail(identity, f"frames come in one part, not in {len(payloads)}", is_udf=False)
+        elif work.memory and not self.reads_memory:
+            self._fail(identity, "the worker does not read the server's memory", is_udf=False)
+        elif work.memory and sum(each.count for each in work.memory) != tile.count:
+            self._fail(identity, "the frames in memory are not as many as were told", is_udf=False)
         elif (tile.acquisition, tile.partition) != (
             start.acquisition,
             identity.partition,
@@ -154,8 +160,8 @@ class Assignments:
         else:
             item = self._begin(identity, plan)
             item.frames += tile.count
-            item.size += payloads[0]
-            self.actions.append(Take(item.serial, tile))
+            item.size += payloads[0] if payloads else tile.payload_bytes
+            self.actions.append(Take(item.serial, tile, work.memory))
 
     def _take_close(self, closed: pb.WorkClosed) -> None:
         identity = ItemID.of(closed.item)
@@ -236,6 +242,12 @@ class Assignments:
         if identity is not None:
             self._fail(identity, why, is_udf=is_udf, udf=udf)
 
+    def gone(self, serial: int) -> None:
+        identity = self._ids.get(serial)
+        if identity is not None:
+            self._remove(identity)
+            self._tell_holding(identity, False)
+
     def merged(self, serial: int, done: pb.MergeTaskDone, payload: Payload) -> None:
         if serial in self._tasks:
             self._tasks.remove(serial)
@@ -252,6 +264,7 @@ class Assignments:
             self.actions.append(Send(answer.message, answer.payload))
 
     def disconnected(self) -> None:
+        self.reads_memory = False
         for identity in [each for each, item in self._items.items() if not item.is_closed]:
             self._drop(identity)
         self.actions += [Forget(plan.serial, is_over=False) for plan in self._plans.values()]

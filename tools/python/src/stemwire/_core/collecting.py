@@ -118,6 +118,13 @@ class ResultFollower:
             self.done = True
         self._ask_at = now + SETTLE_SECONDS
 
+    def forgotten(self, now: float) -> None:
+        """The server does not keep the acquisition any more: what is here of it is all that there will be."""
+        if self.acquisition is not None:
+            self.done = True
+            self._changed = True
+        self.no_snapshot(now)
+
     def follow(self, acquisition: uuid.UUID, generation: int) -> None:
         """Fixes the acquisition that is followed; the first result of the run does it too."""
         if self.acquisition is None and generation >= self.first_generation:

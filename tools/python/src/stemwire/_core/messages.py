@@ -32,6 +32,9 @@ from ..status import (
     Start,
     Status,
     UDFStatus,
+    WindowEntry,
+    WindowStatus,
+    WorkerStatus,
 )
 from .limits import FRAMES_IN_TILE, HEADER_BYTES, PARTS, PAYLOAD_BYTES
 
@@ -42,6 +45,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
         *("float32", "float64", "complex64", "complex128"),
     )
 }
+DTYPE_NAMES = frozenset(_DTYPES)
 _MOST_AXES = 32
 
 
@@ -255,7 +259,7 @@ def event(message: pb.Event, sent_at: int) -> Event:
     return Event(message.severity, message.code, message.text, sent_at)
 
 
-def _acquisition_status(message: pb.AcquisitionStatus) -> AcquisitionStatus | None:
+def acquisition_status(message: pb.AcquisitionStatus) -> AcquisitionStatus | None:
     if len(message.acquisition) != 16:
         return None
     return AcquisitionStatus(
@@ -286,7 +290,7 @@ def run_status(message: pb.RunStatus) -> RunStatus:
 
 def status(message: pb.Status) -> Status:
     detector, ring, live = message.detector, message.ring, message.live
-    earlier = (_acquisition_status(each) for each in message.earlier_acquisitions)
+    earlier = (acquisition_status(each) for each in message.earlier_acquisitions)
     return Status(
         message.server,
         message.state,
@@ -298,8 +302,8 @@ def status(message: pb.Status) -> Status:
             detector.bytes_received,
             detector.frames_received,
         ),
-        _acquisition_status(message.acquisition) if message.HasField("acquisition") else None,
-        _acquisition_status(message.previous_acquisition) if message.HasField("previous_acquisition") else None,
+        acquisition_status(message.acquisition) if message.HasField("acquisition") else None,
+        acquisition_status(message.previous_acquisition) if message.HasField("previous_acquisition") else None,
         tuple(each for each in earlier if each is not None),
         RingStatus(ring.bytes_total, ring.slots_total, ring.slots_free, ring.slots_retained, ring.waits_for_space),
         LiveStatus(
@@ -309,7 +313,39 @@ def status(message: pb.Status) -> Status:
         message.uptime_ms / 1000,
         message.acquisitions,
         message.work_peers,
+        message.armed,
+        message.frames_written,
+        message.file_uri,
+        dict(message.versions),
+        tuple(map(_worker_status, message.workers)),
+        _window(message.window),
     )
+
+
+def _worker_status(message: pb.WorkerStatus) -> WorkerStatus:
+    return WorkerStatus(
+        message.name,
+        message.host,
+        message.is_local,
+        message.threads,
+        message.in_flight,
+        message.done,
+        message.redone,
+        message.failed,
+        message.rate,
+        message.lag_ms / 1000,
+    )
+
+
+def _window(message: pb.WindowStatus) -> WindowStatus:
+    held = (
+        WindowEntry(
+            acquisition_id(each.acquisition), each.generation, each.frames_expected, each.frames_held, each.ended
+        )
+        for each in message.entries
+        if len(each.acquisition) == 16
+    )
+    return WindowStatus(message.kept, message.endless, message.first_generation, tuple(held))
 
 
 def directory(message: pb.Directory) -> Directory:

@@ -36,6 +36,13 @@ class Connect:
 
 
 @dataclass(frozen=True)
+class Map:
+    """Map the server's memory for frames, if that can be done, and answer by `mapped`."""
+
+    memory: pb.FrameMemory
+
+
+@dataclass(frozen=True)
 class Send:
     message: pb.WorkMessage
     payload: Payload = ()
@@ -66,10 +73,11 @@ class Begin:
 
 @dataclass(frozen=True)
 class Take:
-    """The payload part of the present message is frames of the item."""
+    """The payload part of the present message is frames of the item, or they lie in the server's memory."""
 
     item: int
     tile: pb.Tile
+    places: Sequence[pb.FramesInMemory] = ()
 
 
 @dataclass(frozen=True)
@@ -118,4 +126,4 @@ class End:
     unfinished: int = 0
 
 
-Action: TypeAlias = Connect | Send | Prepare | Forget | Begin | Take | Close | Drop | Merge | Tell | End
+Action: TypeAlias = Connect | Map | Send | Prepare | Forget | Begin | Take | Close | Drop | Merge | Tell | End

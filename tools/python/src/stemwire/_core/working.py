@@ -14,7 +14,7 @@ from enum import Enum
 from .._wire import stemwire_pb2 as pb
 from .assignments import Assignments
 from .limits import VERSION
-from .worker_actions import Action, Connect, End, Ending, Payload, Send, Tell
+from .worker_actions import Action, Connect, End, Ending, Map, Payload, Send, Tell
 
 _GREETING_SECONDS = 2.0
 _SHORTEST_BEAT = 0.02
@@ -203,6 +203,18 @@ class WorkerSession:
         self._tell_credit()
         self._go_if_done()
 
+    def gone(self, serial: int) -> None:
+        """Frames of an item are not there any more: the server has given the item to others, or will."""
+        self._work.gone(serial)
+        self._tell_credit()
+        self._go_if_done()
+
+    def mapped(self) -> None:
+        """The server's memory can be read."""
+        if self.is_ready:
+            self._work.reads_memory = True
+            self._work.send(pb.WorkMessage(frame_memory_mapped=pb.FrameMemoryMapped()))
+
     def merged(self, serial: int, done: pb.MergeTaskDone, payload: Payload) -> None:
         self._work.merged(serial, done, payload)
 
@@ -217,6 +229,8 @@ class WorkerSession:
         # Less than two beats would take every delay for a death.
         self._silence = max(limit, 2 * self._beat) if limit else self._beat * _BEATS_OF_SILENCE
         self._next_beat = now + self._beat
+        if welcome.HasField("frame_memory") and self.offer.reads_memory:
+            self._actions.append(Map(welcome.frame_memory))
         self._actions.append(Tell("connected", welcome.session.hex()))
         self._work.connected(welcome.session == self.session)
         self.session = welcome.session

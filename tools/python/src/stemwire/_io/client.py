@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import zmq
@@ -14,7 +14,7 @@ from .. import _version
 from .._core import messages
 from .._core.addresses import Address
 from .._core.control import Answer
-from .._core.limits import VERSION
+from .._core.limits import LONGEST_WINDOW, VERSION
 from .._core.messages import SnapshotState
 from .._core.tokens import Token
 from .._wire import stemwire_pb2 as pb
@@ -28,6 +28,7 @@ from ..errors import (
     VersionMismatch,
 )
 from ..inputs import Inputs
+from ..reports import Margins
 from ..status import Directory, Done, RunStatus, Status
 from ..udfs import UDF
 from .controlling import ControlLanes
@@ -157,10 +158,7 @@ class Client:
     async def cmd(self, name: str, timeout: float | None = None) -> None:
         await self.request("detector", pb.DetectorRequest(cmd=name), timeout)
 
-    async def arm(
-        self, nav_shape: Sequence[int] | None, frames: int | None, trigger: str | None, timeout: float | None = None
-    ) -> Done:
-        body = pb.ArmRequest(nav_shape=list(nav_shape or ()), frames=frames or 0, trigger=trigger or "")
+    async def arm(self, body: pb.ArmRequest, timeout: float | None = None) -> Done:
         return await self._done("arm", body, timeout)
 
     async def trigger(self, timeout: float | None = None) -> Done:
@@ -185,7 +183,7 @@ class Client:
         given = inputs or Inputs.of(udfs, None, None)
         body = pb.StartRunRequest(
             run=run,
-            udfs=_requests(udfs),
+            udfs=udf_requests(udfs),
             acquisitions=acquisitions,
             join_current=join_current,
             from_start=from_start,
@@ -195,7 +193,7 @@ class Client:
         return (await self.request("start_run", body, timeout, given.parts)).reply.run_started.run
 
     async def change_run(self, run: str, udfs: Sequence[UDF], recompute: bool, timeout: float | None = None) -> Done:
-        body = pb.ChangeRunRequest(run=run, udfs=_requests(udfs), recompute=recompute)
+        body = pb.ChangeRunRequest(run=run, udfs=udf_requests(udfs), recompute=recompute)
         return await self._done("change_run", body, timeout)
 
     async def stop_run(self, run: str, timeout: float | None = None) -> Done:
@@ -207,10 +205,47 @@ class Client:
 
     async def _done(self, kind: str, body: Message, timeout: float | None) -> Done:
         reply = (await self.request(kind, body, timeout)).reply
-        return Done(reply.done.frames_placed, reply.done.generation, reply.state_before, reply.state_after)
+        done = reply.done
+        return Done(
+            done.frames_placed,
+            done.generation,
+            reply.state_before,
+            reply.state_after,
+            done.end_reason,
+            done.frames_expected,
+        )
 
 
-def _requests(udfs: Sequence[UDF]) -> list[pb.UdfRequest]:
+def arm_request(
+    nav_shape: Sequence[int] | None,
+    frames: int | None,
+    trigger: str | None,
+    *,
+    margins: Margins | None = None,
+    frames_per_partition: int | None = None,
+    endless: bool = False,
+    window: int | None = None,
+) -> pb.ArmRequest:
+    if window is not None and not 1 <= window <= LONGEST_WINDOW:
+        raise ValueError(f"a window of {window} acquisitions; 1 to {LONGEST_WINDOW} are possible")
+    return pb.ArmRequest(
+        nav_shape=list(nav_shape or ()),
+        frames=frames or 0,
+        trigger=trigger or "",
+        margins=None
+        if margins is None
+        else pb.ScanMargins(lead_in=margins.lead_in, flyback_per_line=margins.flyback, tail=margins.tail),
+        frames_per_partition=frames_per_partition or 0,
+        endless=endless,
+        window=window or 0,
+    )
+
+
+def detector_settings(settings: Mapping[str, object]) -> list[pb.DetectorSet]:
+    return [pb.DetectorSet(name=name, value=_parameter(value)) for name, value in settings.items()]
+
+
+def udf_requests(udfs: Sequence[UDF]) -> list[pb.UdfRequest]:
     return [pb.UdfRequest(id=each.id, name=each.name, parameters=dict(each.parameters)) for each in udfs]
 
 

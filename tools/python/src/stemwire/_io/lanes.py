@@ -160,8 +160,8 @@ class Lane:
                 "has new keys or as many connections as it may, or it asks for none"
             )
         raise NotStemwire(
-            f"{self.endpoint} answers, but not as a Stemwire server's socket; is it the right port? A server that asks for keys "
-            "needs a token, which `stemwire enrol` makes there"
+            f"{self.endpoint} answers, but not as a Stemwire server's socket; is it the right port? A server that "
+            "asks for keys needs a token, which `stemwire enrol` makes there"
         )
 
 

@@ -9,10 +9,11 @@ from math import prod
 
 from ..errors import ConnectionClosed, StemwireError
 from ..inputs import Inputs
+from ..reports import Margins
 from ..results import Results
 from ..status import AcquisitionStatus
 from ..udfs import UDF
-from .client import Client
+from .client import Client, arm_request
 from .updates import UpdateStream
 
 _STOP_SECONDS = 1.0
@@ -33,6 +34,7 @@ class ScanStream:
         join_current: bool,
         timeout: float | None,
         inputs: Inputs | None = None,
+        margins: Margins | None = None,
     ) -> None:
         if trigger not in (None, "soft", "internal"):
             raise ValueError(f"trigger is 'soft', 'internal' or None (as the detector is set), not {trigger!r}")
@@ -44,6 +46,7 @@ class ScanStream:
         self._nav_shape = nav_shape
         self._frames = frames
         self._trigger = trigger
+        self._margins = margins
         self._arm = arm
         self._join_current = join_current
         self.run = f"python-{uuid.uuid4().hex[:12]}"
@@ -65,7 +68,8 @@ class ScanStream:
             await self._client.start_run(self._udfs, self.run, 1, self._join_current, inputs=self._inputs)
             self._started = True
             if self._arm:
-                await self._client.arm(self._nav_shape, self._frame_count(), self._trigger)
+                body = arm_request(self._nav_shape, self._frame_count(), self._trigger, margins=self._margins)
+                await self._client.arm(body)
                 if self._trigger == "soft":
                     await self._client.trigger()
         except BaseException:

@@ -151,7 +151,7 @@ class UpdateStream:
         try:
             state = await self._client.snapshot(run=self._run, acquisition=self.follower.acquisition)
         except NotFound:
-            self.follower.no_snapshot(time)
+            self.follower.forgotten(time)
             return
         self.follower.snapshot(state, time)
 

@@ -539,6 +539,22 @@ class FrameFormat(_message.Message):
     sig_shape: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, pixel_type: _Optional[str] = ..., counter_depth: _Optional[int] = ..., layout: _Optional[str] = ..., header_width: _Optional[int] = ..., header_height: _Optional[int] = ..., chip_count: _Optional[int] = ..., data_offset: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., sig_shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ...) -> None: ...
 
+class FrameMemory(_message.Message):
+    __slots__ = ["bytes", "inode", "path", "slots"]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    INODE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    bytes: int
+    inode: int
+    path: str
+    slots: int
+    def __init__(self, path: _Optional[str] = ..., bytes: _Optional[int] = ..., inode: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
+
+class FrameMemoryMapped(_message.Message):
+    __slots__ = []
+    def __init__(self) -> None: ...
+
 class FrameRequest(_message.Message):
     __slots__ = ["acquisition", "at", "colours", "format", "logarithmic", "newest", "position"]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
@@ -556,6 +572,20 @@ class FrameRequest(_message.Message):
     newest: bool
     position: int
     def __init__(self, acquisition: _Optional[bytes] = ..., position: _Optional[int] = ..., at: _Optional[_Iterable[int]] = ..., newest: bool = ..., format: _Optional[str] = ..., colours: _Optional[str] = ..., logarithmic: bool = ...) -> None: ...
+
+class FramesInMemory(_message.Message):
+    __slots__ = ["count", "filling", "first_position", "offset", "slot"]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FILLING_FIELD_NUMBER: _ClassVar[int]
+    FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    filling: int
+    first_position: int
+    offset: int
+    slot: int
+    def __init__(self, first_position: _Optional[int] = ..., count: _Optional[int] = ..., offset: _Optional[int] = ..., slot: _Optional[int] = ..., filling: _Optional[int] = ...) -> None: ...
 
 class GenerationRange(_message.Message):
     __slots__ = ["parameter_generation", "range"]
@@ -1444,7 +1474,7 @@ class WorkItem(_message.Message):
     def __init__(self, plan: _Optional[int] = ..., partition: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class WorkMessage(_message.Message):
-    __slots__ = ["ack", "ask", "beat", "bye", "closed", "credit", "failed", "failure", "fetch", "fetch_end", "hello", "holding", "merge_task", "merge_task_done", "plan", "plan_over", "planned", "result", "tile", "welcome", "withdraw", "withdrew", "work"]
+    __slots__ = ["ack", "ask", "beat", "bye", "closed", "credit", "failed", "failure", "fetch", "fetch_end", "frame_memory_mapped", "hello", "holding", "merge_task", "merge_task_done", "plan", "plan_over", "planned", "result", "tile", "welcome", "withdraw", "withdrew", "work"]
     ACK_FIELD_NUMBER: _ClassVar[int]
     ASK_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
@@ -1455,6 +1485,7 @@ class WorkMessage(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     FETCH_END_FIELD_NUMBER: _ClassVar[int]
     FETCH_FIELD_NUMBER: _ClassVar[int]
+    FRAME_MEMORY_MAPPED_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HOLDING_FIELD_NUMBER: _ClassVar[int]
     MERGE_TASK_DONE_FIELD_NUMBER: _ClassVar[int]
@@ -1478,6 +1509,7 @@ class WorkMessage(_message.Message):
     failure: Failure
     fetch: Fetch
     fetch_end: FetchEnd
+    frame_memory_mapped: FrameMemoryMapped
     hello: WorkHello
     holding: Holding
     merge_task: MergeTask
@@ -1491,7 +1523,7 @@ class WorkMessage(_message.Message):
     withdraw: Withdraw
     withdrew: Withdrew
     work: WorkTile
-    def __init__(self, hello: _Optional[_Union[WorkHello, _Mapping]] = ..., welcome: _Optional[_Union[WorkWelcome, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., tile: _Optional[_Union[FetchedTile, _Mapping]] = ..., fetch_end: _Optional[_Union[FetchEnd, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., plan: _Optional[_Union[WorkPlan, _Mapping]] = ..., planned: _Optional[_Union[Planned, _Mapping]] = ..., work: _Optional[_Union[WorkTile, _Mapping]] = ..., closed: _Optional[_Union[WorkClosed, _Mapping]] = ..., result: _Optional[_Union[WorkResult, _Mapping]] = ..., failed: _Optional[_Union[WorkFailed, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., withdraw: _Optional[_Union[Withdraw, _Mapping]] = ..., plan_over: _Optional[_Union[PlanOver, _Mapping]] = ..., merge_task: _Optional[_Union[MergeTask, _Mapping]] = ..., merge_task_done: _Optional[_Union[MergeTaskDone, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ..., withdrew: _Optional[_Union[Withdrew, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[WorkHello, _Mapping]] = ..., welcome: _Optional[_Union[WorkWelcome, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., tile: _Optional[_Union[FetchedTile, _Mapping]] = ..., fetch_end: _Optional[_Union[FetchEnd, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., plan: _Optional[_Union[WorkPlan, _Mapping]] = ..., planned: _Optional[_Union[Planned, _Mapping]] = ..., work: _Optional[_Union[WorkTile, _Mapping]] = ..., closed: _Optional[_Union[WorkClosed, _Mapping]] = ..., result: _Optional[_Union[WorkResult, _Mapping]] = ..., failed: _Optional[_Union[WorkFailed, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., withdraw: _Optional[_Union[Withdraw, _Mapping]] = ..., plan_over: _Optional[_Union[PlanOver, _Mapping]] = ..., merge_task: _Optional[_Union[MergeTask, _Mapping]] = ..., merge_task_done: _Optional[_Union[MergeTaskDone, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ..., withdrew: _Optional[_Union[Withdrew, _Mapping]] = ..., frame_memory_mapped: _Optional[_Union[FrameMemoryMapped, _Mapping]] = ...) -> None: ...
 
 class WorkPlan(_message.Message):
     __slots__ = ["arrays", "keeps_isolated_pixels", "parameter_generation", "plan", "run", "start", "udfs"]
@@ -1526,38 +1558,44 @@ class WorkResult(_message.Message):
     def __init__(self, item: _Optional[_Union[WorkItem, _Mapping]] = ..., parameter_generation: _Optional[int] = ..., sections: _Optional[_Iterable[_Union[ResultSection, _Mapping]]] = ..., frames: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class WorkTile(_message.Message):
-    __slots__ = ["item", "tile"]
+    __slots__ = ["item", "memory", "tile"]
     ITEM_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
     TILE_FIELD_NUMBER: _ClassVar[int]
     item: WorkItem
+    memory: _containers.RepeatedCompositeFieldContainer[FramesInMemory]
     tile: Tile
-    def __init__(self, item: _Optional[_Union[WorkItem, _Mapping]] = ..., tile: _Optional[_Union[Tile, _Mapping]] = ...) -> None: ...
+    def __init__(self, item: _Optional[_Union[WorkItem, _Mapping]] = ..., tile: _Optional[_Union[Tile, _Mapping]] = ..., memory: _Optional[_Iterable[_Union[FramesInMemory, _Mapping]]] = ...) -> None: ...
 
 class WorkWelcome(_message.Message):
-    __slots__ = ["beat_interval_ms", "session", "silence_limit_ms", "version"]
+    __slots__ = ["beat_interval_ms", "frame_memory", "session", "silence_limit_ms", "version"]
     BEAT_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    FRAME_MEMORY_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SILENCE_LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     beat_interval_ms: int
+    frame_memory: FrameMemory
     session: bytes
     silence_limit_ms: int
     version: int
-    def __init__(self, version: _Optional[int] = ..., session: _Optional[bytes] = ..., beat_interval_ms: _Optional[int] = ..., silence_limit_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., session: _Optional[bytes] = ..., beat_interval_ms: _Optional[int] = ..., silence_limit_ms: _Optional[int] = ..., frame_memory: _Optional[_Union[FrameMemory, _Mapping]] = ...) -> None: ...
 
 class WorkerOffer(_message.Message):
-    __slots__ = ["host", "memory_bytes", "process", "threads", "udfs"]
+    __slots__ = ["host", "memory_bytes", "process", "reads_memory", "threads", "udfs"]
     HOST_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
+    READS_MEMORY_FIELD_NUMBER: _ClassVar[int]
     THREADS_FIELD_NUMBER: _ClassVar[int]
     UDFS_FIELD_NUMBER: _ClassVar[int]
     host: str
     memory_bytes: int
     process: int
+    reads_memory: bool
     threads: int
     udfs: _containers.RepeatedCompositeFieldContainer[UdfOffer]
-    def __init__(self, udfs: _Optional[_Iterable[_Union[UdfOffer, _Mapping]]] = ..., threads: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., host: _Optional[str] = ..., process: _Optional[int] = ...) -> None: ...
+    def __init__(self, udfs: _Optional[_Iterable[_Union[UdfOffer, _Mapping]]] = ..., threads: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., host: _Optional[str] = ..., process: _Optional[int] = ..., reads_memory: bool = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
     __slots__ = ["credit", "done", "epoch", "failed", "host", "in_flight", "is_local", "lag_ms", "last_beat_ms", "name", "rate", "redone", "threads", "worker_id"]

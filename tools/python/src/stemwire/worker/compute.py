@@ -13,6 +13,7 @@ from typing import TypeAlias
 from .._wire import stemwire_pb2 as pb
 from ..frames import Tile
 from .engine import Plan, UDFFailure
+from .memory import LentTile
 from .offers import Offer
 from .plans import Array, PlanError, PlanRequest
 
@@ -42,13 +43,20 @@ class FailedReport:
 
 
 @dataclass(frozen=True)
+class GoneReport:
+    """The server has let go of frames of an item while they were read."""
+
+    item: int
+
+
+@dataclass(frozen=True)
 class MergedReport:
     task: int
     done: pb.MergeTaskDone
     payload: Sequence[Array]
 
 
-Report: TypeAlias = PlannedReport | FinishedReport | FailedReport | MergedReport
+Report: TypeAlias = PlannedReport | FinishedReport | FailedReport | GoneReport | MergedReport
 
 
 @dataclass
@@ -85,8 +93,8 @@ class ComputeThread:
     def begin(self, item: int, partition: int, plan: int) -> None:
         self._items[item] = _Item(partition, plan)
 
-    def take(self, item: int, tile: Tile) -> None:
-        self._items[item].tiles.append(tile)
+    def take(self, item: int, tiles: Sequence[Tile]) -> None:
+        self._items[item].tiles.extend(tiles)
 
     def close(self, item: int) -> None:
         """Computes the item; frames wait until all are here, since the order of the work decides about the bits."""
@@ -160,10 +168,11 @@ class ComputeThread:
         begun = time.perf_counter()
         try:
             result, payload = plan.process(item.partition, item.tiles)
-        except UDFFailure as error:
-            return self._report(FailedReport(serial, error.udf, str(error), True))
         except Exception as error:
-            return self._report(FailedReport(serial, "", f"{type(error).__name__}: {error}", False))
+            # Whoever was reading then may have wrapped it in an error of its own.
+            if any(isinstance(tile, LentTile) and not tile.is_intact for tile in item.tiles):
+                return self._report(GoneReport(serial))
+            return self._report(_failure(serial, error))
         result.seconds = time.perf_counter() - begun
         return self._report(FinishedReport(serial, result, payload))
 
@@ -173,3 +182,9 @@ class ComputeThread:
             failure = pb.MergeTaskDone(task=task.task, failure="the plan cannot be done here")
             return self._report(MergedReport(serial, failure, ()))
         return self._report(MergedReport(serial, *known.merge(task, parts)))
+
+
+def _failure(item: int, error: Exception) -> FailedReport:
+    if isinstance(error, UDFFailure):
+        return FailedReport(item, error.udf, str(error), True)
+    return FailedReport(item, "", f"{type(error).__name__}: {error}", False)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..frames import Tile
+from .memory import FramesGone, LentTile
 from .plans import Array, Corrections, Meta
 from .swapping import read_frames
 
@@ -71,7 +72,10 @@ class PartitionFrames:
                 first = stop
 
     def read(self, positions: range, out: Array, part: tuple[slice, ...] = ()) -> None:
-        """Copies the frames of consecutive positions, or a part (rows, columns) of each, in the type of `out`."""
+        """Copies the frames of consecutive positions, or a part (rows, columns) of each, in the type of `out`.
+
+        Raises `FramesGone` for frames in the server's memory that were let go; `out` is of no use then.
+        """
         index = bisect_right(self._starts, positions.start) - 1
         at = positions.start
         while at < positions.stop:
@@ -79,6 +83,8 @@ class PartitionFrames:
             stop = min(positions.stop, tile.first_position + tile.count)
             place = slice(at - positions.start, stop - positions.start)
             read_frames(tile, range(at - tile.first_position, stop - tile.first_position), part, out[place])
+            if isinstance(tile, LentTile) and not tile.is_intact:
+                raise FramesGone(f"the server has other frames where {tile!r} was")
             at = stop
             index += 1
 

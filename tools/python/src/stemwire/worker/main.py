@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=1, metavar="N", help="Threads of LiberTEM's UDFs in each. Default: 1.")
     add("--name", default="", help="Name in the server's status. Default: host and process.")
     add("--memory-limit", type=int, default=256, metavar="MiB", help="Frames sent ahead. Default: 256.")
+    add("--no-shared-memory", action="store_true", help="Have frames sent by a server on this machine, too.")
     add("--connect-timeout", type=float, metavar="S", help="End with code 3 when there is no server for so long.")
     add(
         "--token",
@@ -101,6 +102,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         threads=options.threads,
         memory=options.memory_limit << 20,
         connect_timeout=options.connect_timeout,
+        reads_memory=not options.no_shared_memory,
         token=None if options.token is None else Token.load(options.token),
     )
     settings.connect = options.connect or os.environ.get("STEMWIRE_CONNECT") or settings.connect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from .._core.worker_actions import (
     End,
     Ending,
     Forget,
+    Map,
     Merge,
     Payload,
     Prepare,
@@ -35,7 +36,8 @@ from .._io.client import TokenLike
 from .._io.lanes import Lane, now, open_context
 from .._wire import stemwire_pb2 as pb
 from ..errors import AccessDenied, NotStemwire, ProtocolError, ServerLost, StemwireError
-from .compute import ComputeThread, FailedReport, FinishedReport, MergedReport, PlannedReport, Report
+from .compute import ComputeThread, FailedReport, FinishedReport, GoneReport, MergedReport, PlannedReport, Report
+from .memory import FrameMemory
 from .offers import Offer, built_in_offers, check_names
 
 DEFAULT_WORK_PORT = 7402
@@ -67,6 +69,8 @@ class Settings:
     """For servers that ask for keys: a token of the role worker, or a file with it; None: what STEMWIRE_TOKEN holds."""
     verify: bool | None = None
     """Whether frames are compared with their checksums; None: unless the server is on this machine."""
+    reads_memory: bool = True
+    """Whether frames are read where the server has them, if that is on this machine and of the same user."""
 
 
 @dataclass
@@ -115,10 +119,12 @@ class Worker:
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
+        self._poller = self._make_poller(None)
         self._leave_within: float | None = None
         self._ending: End | None = None
         self._lane: Lane | None = None
         self._formats = messages.FormatCache()
+        self._memory: FrameMemory | None = None
         self._runs: dict[int, str] = {}
         self._session = WorkerSession(
             client=self.name,
@@ -129,6 +135,7 @@ class Worker:
                 memory_bytes=settings.memory,
                 host=socket.gethostname(),
                 process=os.getpid(),
+                reads_memory=settings.reads_memory and self._is_local,
             ),
             items=settings.items,
             memory=settings.memory,
@@ -180,14 +187,9 @@ class Worker:
     # One turn: what the connection, the computing thread and the clock have to tell
 
     def _turn(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._wake_in, zmq.POLLIN)
         lane = self._lane
-        if lane is not None:
-            for each in lane.sockets:
-                poller.register(each, zmq.POLLIN)
         wait = max(0.0, min(self._session.next_time - now(), _LONGEST_WAIT))
-        ready = dict(poller.poll(int(wait * 1000) + 1))
+        ready = dict(self._poller.poll(int(wait * 1000) + 1))
         if self._wake_in in ready:
             self._drain()
         if self._leave_within is not None:
@@ -199,7 +201,7 @@ class Worker:
         # Messages before the news of the connection's end.
         if self._lane is lane and lane is not None:
             self._receive(lane)
-            self._check(lane)
+            self._check(lane, ready)
         self._session.tick(now())
         self._perform(())
 
@@ -221,10 +223,10 @@ class Worker:
             self._session.receive(message, [len(each) for each in payloads], now())
             self._perform(payloads)
 
-    def _check(self, lane: Lane) -> None:
+    def _check(self, lane: Lane, ready: Collection[zmq.Socket[bytes]]) -> None:
         was_connected = lane.connected
         try:
-            lane.check(now())
+            lane.check_after(ready, now())
         except (NotStemwire, AccessDenied) as error:
             self._session.not_understood(str(error), now())
             return
@@ -252,6 +254,8 @@ class Worker:
             self.counts.failures += 1
             self._tell({"event": "failed", "reason": f"{report.udf}: {report.why}" if report.udf else report.why})
             self._session.failed(report.item, report.udf, report.why, report.is_udf)
+        elif isinstance(report, GoneReport):
+            self._session.gone(report.item)
         elif isinstance(report, MergedReport):
             self._session.merged(report.task, report.done, report.payload)
         self._perform(())
@@ -282,6 +286,8 @@ class Worker:
             self._compute.forget(action.plan, action.is_over)
         elif isinstance(action, Merge):
             self._compute.merge(action.task, action.plan, action.message, payloads)
+        elif isinstance(action, Map):
+            self._map(action.memory)
         elif isinstance(action, Connect):
             self._connect()
         elif isinstance(action, Tell):
@@ -291,18 +297,38 @@ class Worker:
 
     def _take_frames(self, action: Take, payloads: Sequence[memoryview]) -> None:
         try:
-            tile = messages.tile(action.tile, payloads, self._verified, self._formats, fetched=True)
+            if self._memory is not None and action.places:
+                tiles = self._memory.tiles(action.tile, action.places, self._formats)
+            else:
+                tiles = [messages.tile(action.tile, payloads, self._verified, self._formats, fetched=True)]
         except StemwireError as error:
             self._session.failed(action.item, "", str(error), False)
             return
-        self._compute.take(action.item, tile)
+        self._compute.take(action.item, tiles)
+
+    def _map(self, memory: pb.FrameMemory) -> None:
+        try:
+            self._memory = FrameMemory(memory)
+        except (OSError, ValueError, ProtocolError):
+            # Another user's, or in another container: frames are sent.
+            return
+        self._session.mapped()
 
     def _connect(self) -> None:
         if self._lane is not None:
             self._lane.close()
+        self._memory = None
         self._lane = Lane(
             self._context, zmq.DEALER, self._endpoint, receive_limit=_RECEIVE_QUEUE, linger_ms=_LINGER_MS, send_limit=0
         )
+        self._poller = self._make_poller(self._lane)
+
+    def _make_poller(self, lane: Lane | None) -> zmq.Poller:
+        poller = zmq.Poller()
+        poller.register(self._wake_in, zmq.POLLIN)
+        for each in lane.sockets if lane is not None else ():
+            poller.register(each, zmq.POLLIN)
+        return poller
 
     def _send(self, message: pb.WorkMessage, payload: Payload) -> None:
         if self._lane is not None:
@@ -311,7 +337,7 @@ class Worker:
     def _tell_connection(self, action: Tell) -> None:
         if action.event == "connected":
             told = {"session": action.text, "epoch": self._session.epoch, "endpoint": self._endpoint, "name": self.name}
-            self._tell({"event": "connected", **told, "threads": 1})
+            self._tell({"event": "connected", **told, "threads": 1, "reads_memory": self._memory is not None})
         else:
             self._tell({"event": action.event, "reason": action.text})
 
