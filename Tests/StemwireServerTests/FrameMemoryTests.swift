@@ -73,7 +73,7 @@ extension ServerTests {
             }
         }
 
-        struct Mapping: ~Copyable {
+        final class Mapping {
             private let base: UnsafeMutableRawPointer
             private let byteCount: Int
 
